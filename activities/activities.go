@@ -1,0 +1,204 @@
+// Package activities holds what call flows do in the world: they dial, write down what was decided, and tell people.
+// Each activity is thin, over interfaces that this package declares, so that no database driver and no HTTP client
+// comes with it.
+package activities
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// Names under which the activities are registered. They are part of every recorded history and must not change.
+const (
+	NameDialout  = "Dialout"
+	NameConclude = "Conclude"
+	NameGiveUp   = "GiveUp"
+	NameFinish   = "Finish"
+	NameEscalate = "Escalate"
+)
+
+// DialoutTimeout is how long one execution of Dialout may take: its request leaves within followup.SendWithin, and the
+// gateway then has ResponseTimeout; what remains is for the ledger.
+const DialoutTimeout = 35 * time.Second
+
+// ResponseTimeout is how long the gateway may take to answer a dial request.
+const ResponseTimeout = 20 * time.Second
+
+// shortHold is the longest wait that the server retries without a trace in the flow's history.
+const shortHold = 6 * time.Second
+
+// Ledger is what the activities ask of the ledger. All of it is safe to repeat.
+type Ledger interface {
+	Clear(context.Context, followup.ClearanceRequest) (followup.Clearance, error)
+	Answer(ctx context.Context, key, owner string, d call.DialAnswer) (call.Attempt, error)
+	GiveUp(ctx context.Context, key, why string) (call.Attempt, error)
+	Conclude(ctx context.Context, workflowID, key string, p followup.Policy) (followup.Decision, error)
+	Finish(ctx context.Context, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error)
+	Escalate(ctx context.Context, e followup.Escalated, url string) error
+}
+
+// Gateway places one call. It sends at most one request that could ring a phone, before sendBy or never.
+type Gateway interface {
+	Dial(ctx context.Context, r call.DialRequest, notifyURL string, sendBy time.Time) call.DialAnswer
+}
+
+// NotifyURLs makes the URL at which the gateway reports on one attempt.
+type NotifyURLs interface {
+	NotifyURL(attemptKey string, expires time.Time) (string, error)
+}
+
+// Activities are the activities with what they need.
+type Activities struct {
+	Ledger     Ledger
+	Gateway    Gateway
+	NotifyURLs NotifyURLs
+}
+
+// DialoutInput is one attempt of a contact. What the policy leaves open is filled in when the attempt is dialed.
+type DialoutInput struct {
+	N          int               `json:"n"` // counted from 1 over the contact's life
+	FirstRunID string            `json:"first_run_id"`
+	ContactID  string            `json:"contact_id"`
+	Campaign   string            `json:"campaign,omitempty"`
+	To         call.Target       `json:"to"`
+	Caller     string            `json:"caller"`
+	Trunk      string            `json:"trunk,omitempty"`
+	Metadata   map[string]any    `json:"metadata,omitempty"`
+	Dial       followup.Dial     `json:"dial,omitzero"`
+	Lifetime   followup.Duration `json:"lifetime,omitempty"`
+	MidCall    bool              `json:"mid_call,omitempty"` // signal while the call is under way, too
+}
+
+func (in DialoutInput) request(info activity.Info) followup.ClearanceRequest {
+	p := followup.Policy{Dial: in.Dial, Lifetime: in.Lifetime}.WithDefaults()
+	workflowID := info.WorkflowExecution.ID
+	return followup.ClearanceRequest{
+		Key: call.AttemptKey(workflowID, in.FirstRunID, in.N), N: in.N,
+		WorkflowID: workflowID, FirstRunID: in.FirstRunID, ContactID: in.ContactID, Campaign: in.Campaign,
+		Request:  p.Dial.Request(in.To, in.Caller, in.Trunk, in.Metadata),
+		HearFor:  p.Dial.HearFor(),
+		Lifetime: time.Duration(p.Lifetime),
+		MidCall:  in.MidCall,
+		Owner:    fmt.Sprintf("%s/%s/%d", info.WorkflowExecution.RunID, info.ActivityID, info.Attempt),
+	}
+}
+
+// DialoutResult is what came of Dialout: exactly one of its fields is set.
+type DialoutResult struct {
+	Attempt *call.Attempt     `json:"attempt,omitempty"` // dialed now or earlier, or not placed for good
+	Held    *followup.Hold    `json:"held,omitempty"`    // not dialed yet: wait, then ask again
+	Refused *followup.Refusal `json:"refused,omitempty"` // never dialed: the contact has its outcome
+}
+
+// Dialout places the attempt's call, at most once whatever happens: the ledger records the intent under the attempt's
+// key before the request leaves, and an attempt that is recorded is never sent again unless it was provably no call.
+// Short waits are errors that the server retries; longer ones are returned, and the flow sleeps.
+func (a *Activities) Dialout(ctx context.Context, in DialoutInput) (DialoutResult, error) {
+	r := in.request(activity.GetInfo(ctx))
+	for {
+		c, err := a.Ledger.Clear(ctx, r)
+		switch {
+		case err != nil:
+			return DialoutResult{}, err
+		case c.Refused != nil:
+			return DialoutResult{Refused: c.Refused}, nil
+		case c.Held != nil:
+			return a.held(*c.Held)
+		case c.Recorded:
+			return DialoutResult{Attempt: &c.Attempt}, nil
+		}
+		attempt, err := a.dial(ctx, r, c)
+		if err != nil {
+			return DialoutResult{}, err
+		}
+		if attempt.State != call.StateNotPlaced {
+			return DialoutResult{Attempt: &attempt}, nil
+		}
+		// No phone rang: clearance knows whether and when this attempt may be sent again.
+	}
+}
+
+// dial sends the cleared request and records its answer. From here on nothing is cut short by the flow or by a worker
+// that stops: half a dial is an unknown one.
+func (a *Activities) dial(ctx context.Context, r followup.ClearanceRequest, c followup.Clearance) (call.Attempt, error) {
+	ctx = context.WithoutCancel(ctx)
+	var answer call.DialAnswer
+	url, err := a.NotifyURLs.NotifyURL(r.Key, c.SendBy.Add(r.HearFor))
+	if err != nil {
+		answer = call.DialAnswer{Class: call.AnswerRefused, Message: "no notify URL: " + err.Error()}
+	} else {
+		answer = a.Gateway.Dial(ctx, r.Request, url, c.SendBy)
+	}
+	activity.GetLogger(ctx).Info("dialed", "attempt", r.Key, "answer", answer.Class, "http_status", answer.HTTPStatus, "message", answer.Message)
+	return a.record(ctx, r, answer)
+}
+
+// record writes the answer down, and insists for as long as this execution may last: an answer that is lost makes the
+// attempt unknown.
+func (a *Activities) record(ctx context.Context, r followup.ClearanceRequest, answer call.DialAnswer) (call.Attempt, error) {
+	const tries, pause = 4, time.Second
+	for n := 1; ; n++ {
+		attempt, err := a.Ledger.Answer(ctx, r.Key, r.Owner, answer)
+		if err == nil || n == tries {
+			return attempt, err
+		}
+		activity.GetLogger(ctx).Warn("the answer could not be recorded", "attempt", r.Key, "error", err)
+		time.Sleep(pause)
+	}
+}
+
+func (a *Activities) held(h followup.Hold) (DialoutResult, error) {
+	if wait := time.Until(h.Until); wait <= shortHold && !h.Queued {
+		return DialoutResult{}, temporal.NewApplicationErrorWithOptions(
+			fmt.Sprintf("held until %s: %s", h.Until.Format(time.RFC3339), h.Reason), "Held",
+			temporal.ApplicationErrorOptions{NextRetryDelay: max(wait, time.Second), Category: temporal.ApplicationErrorCategoryBenign})
+	}
+	return DialoutResult{Held: &h}, nil
+}
+
+// ConcludeInput names an attempt and the policy that decides on it.
+type ConcludeInput struct {
+	WorkflowID string          `json:"workflow_id"`
+	Key        string          `json:"key"`
+	Policy     followup.Policy `json:"policy"`
+}
+
+// Conclude decides what follows an attempt. The decision is recorded: asking again gives the same.
+func (a *Activities) Conclude(ctx context.Context, in ConcludeInput) (followup.Decision, error) {
+	return a.Ledger.Conclude(ctx, in.WorkflowID, in.Key, in.Policy)
+}
+
+// GiveUp stops listening for an attempt's end and returns what is known of it.
+func (a *Activities) GiveUp(ctx context.Context, key string) (call.Attempt, error) {
+	return a.Ledger.GiveUp(ctx, key, "no notification of the call's end arrived in time")
+}
+
+// FinishInput is an outcome that no attempt decided.
+type FinishInput struct {
+	WorkflowID string       `json:"workflow_id"`
+	Outcome    call.Outcome `json:"outcome"`
+	Reason     string       `json:"reason"`
+}
+
+// Finish closes a contact and returns the outcome that stands: the first one.
+func (a *Activities) Finish(ctx context.Context, in FinishInput) (call.Outcome, error) {
+	return a.Ledger.Finish(ctx, in.WorkflowID, in.Outcome, in.Reason)
+}
+
+// EscalateInput is what people are told, and where; without a URL it goes to the ledger's inbox.
+type EscalateInput struct {
+	Contact followup.Escalated `json:"contact"`
+	Webhook string             `json:"webhook,omitempty"`
+}
+
+// Escalate writes the escalation down; the relay delivers it, signed, until it is taken.
+func (a *Activities) Escalate(ctx context.Context, in EscalateInput) error {
+	return a.Ledger.Escalate(ctx, in.Contact, in.Webhook)
+}

@@ -1,0 +1,170 @@
+package followup
+
+import (
+	"fmt"
+	"time"
+
+	"redial/call"
+)
+
+// Reason is why a contact waits. The list is closed: whoever waits, waits for one of these.
+type Reason string
+
+const (
+	ReasonLinesBusy   Reason = "lines_busy"          // every line of the account carries a call
+	ReasonRate        Reason = "rate"                // the account's dials of the last minute are used up
+	ReasonNumber      Reason = "number_in_call"      // another call to the same number is under way, or may be
+	ReasonThrottled   Reason = "throttled"           // the gateway said that the account is over a limit
+	ReasonUnreachable Reason = "gateway_unreachable" // the last request provably did not reach the gateway
+	ReasonRetry       Reason = "retry"               // the policy's delay before the next attempt
+	ReasonCall        Reason = "in_call"             // the attempt is under way
+)
+
+// SendWithin is how long after its intent is recorded a dial request may leave. After that the rules it was cleared
+// under may no longer hold, and it never leaves.
+const SendWithin = 5 * time.Second
+
+// resendDelays are the waits before a request that provably placed no call is sent again under the same attempt.
+var resendDelays = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute}
+
+// ResendDelay is the wait after the n-th send that placed no call; there is none left when ok is false, and the attempt
+// is over.
+func ResendDelay(sends int) (delay time.Duration, ok bool) {
+	if sends < 1 || sends > len(resendDelays) {
+		return 0, false
+	}
+	return resendDelays[sends-1], true
+}
+
+// Throttle is how long the whole account waits after the gateway's n-th refusal in a row: what the gateway stated, else
+// half a minute, doubled each time up to eight minutes.
+func Throttle(stated time.Duration, n int) time.Duration {
+	if stated > 0 {
+		return stated
+	}
+	const first, longest = 30 * time.Second, 8 * time.Minute
+	return min(first<<min(max(n-1, 0), 10), longest)
+}
+
+// ClearanceRequest asks for leave to place one call.
+type ClearanceRequest struct {
+	Key        string           `json:"key"` // of the attempt
+	N          int              `json:"n"`
+	WorkflowID string           `json:"workflow_id"`
+	FirstRunID string           `json:"first_run_id"`
+	ContactID  string           `json:"contact_id"`
+	Campaign   string           `json:"campaign,omitempty"`
+	Request    call.DialRequest `json:"request"`
+	// HearFor is how long after the dial the call may be under way: ringing, talking, and the grace for its notification.
+	HearFor time.Duration `json:"hear_for"`
+	// Lifetime is how long after it was opened the contact may be dialed; 0: for ever.
+	Lifetime time.Duration `json:"lifetime,omitempty"`
+	// MidCall asks for signals while the call is under way, not only at its end.
+	MidCall bool `json:"mid_call,omitempty"`
+	// Owner tells executions of the same attempt apart.
+	Owner string `json:"owner"`
+}
+
+// Clearance is the answer: exactly one of Cleared, Recorded, Held and Refused is given.
+type Clearance struct {
+	// Cleared: the intent is on disk, and the request may leave until SendBy.
+	Cleared bool      `json:"cleared,omitempty"`
+	SendBy  time.Time `json:"send_by,omitzero"`
+	// Recorded: somebody was here before under the same key; Attempt is what became of it, and nothing may be sent.
+	Recorded bool `json:"recorded,omitempty"`
+	// Attempt is the attempt as it stands, when cleared or recorded.
+	Attempt call.Attempt `json:"attempt,omitzero"`
+	Held    *Hold        `json:"held,omitempty"`
+	Refused *Refusal     `json:"refused,omitempty"`
+}
+
+// Hold is a wait: why, under which rule, and until when at the latest. What is held in the queue is woken earlier, when
+// the thing it waits for happens.
+type Hold struct {
+	Reason Reason    `json:"reason"`
+	Rule   string    `json:"rule"`
+	Until  time.Time `json:"until"`
+	Event  string    `json:"event,omitempty"` // what ends the wait before its time
+	Queued bool      `json:"queued,omitempty"`
+}
+
+// Refusal ends a contact without a further call.
+type Refusal struct {
+	Outcome call.Outcome `json:"outcome"`
+	Reason  string       `json:"reason"`
+	Rule    string       `json:"rule"`
+}
+
+// Facts are what the ledger counted, in the transaction that will record the intent.
+type Facts struct {
+	Now       time.Time
+	ExpiresAt time.Time // of the contact; zero: never
+
+	Allowed    bool   // the target is among those that this deployment may dial
+	Suppressed string // why the number must not be called; empty: it may
+
+	ResendAt       time.Time // when this attempt may be sent again after a send that placed no call; zero: not sent before
+	ThrottledUntil time.Time // until when the gateway wants no request of this account; zero: not throttled
+
+	NumberUntil time.Time // until when another call to the number may be under way; zero: none is
+
+	Lines         int // calls at the same time; 0: no limit
+	LinesUsed     int
+	LinesReserved int       // promised to contacts that were woken
+	LinesUntil    time.Time // when all calls now under way are surely over
+
+	Rate       int           // requests per Window; 0: no limit
+	Window     time.Duration // over which requests are counted
+	RateUsed   int
+	NextRateAt time.Time // when the next request of the window runs out
+
+	Ahead int // contacts before this one in the queue
+}
+
+// Clear rules on one call: cleared when both answers are nil.
+func Clear(f Facts) (*Hold, *Refusal) {
+	switch {
+	case !f.Allowed:
+		return nil, &Refusal{call.OutcomeSuppressed, "this deployment may not dial the target", "REDIAL_ALLOW_TO"}
+	case f.Suppressed != "":
+		return nil, &Refusal{call.OutcomeSuppressed, f.Suppressed, "suppression"}
+	case !f.ExpiresAt.IsZero() && !f.Now.Before(f.ExpiresAt):
+		return nil, &Refusal{call.OutcomeExpired, "the contact's lifetime is over", "lifetime"}
+	case f.Now.Before(f.ResendAt):
+		return &Hold{Reason: ReasonUnreachable, Rule: "a request that placed no call is sent again after 5s, 30s and 2m", Until: f.ResendAt}, nil
+	case f.Now.Before(f.ThrottledUntil):
+		return &Hold{Reason: ReasonThrottled, Rule: "the gateway refused a request of this account for its rate",
+			Until: f.turn(f.ThrottledUntil), Event: "the gateway takes requests again", Queued: true}, nil
+	case f.Now.Before(f.NumberUntil):
+		return &Hold{Reason: ReasonNumber, Rule: "one call at a time to a number", Until: f.NumberUntil,
+			Event: "the other call ends", Queued: true}, nil
+	case f.Lines > 0 && f.LinesUsed+f.LinesReserved >= f.Lines:
+		return &Hold{Reason: ReasonLinesBusy, Rule: fmt.Sprintf("at most %d calls at the same time (REDIAL_MAX_CALLS)", f.Lines),
+			Until: f.turn(f.LinesUntil), Event: "a call ends", Queued: true}, nil
+	case f.Rate > 0 && f.RateUsed+f.LinesReserved >= f.Rate:
+		return &Hold{Reason: ReasonRate, Rule: fmt.Sprintf("at most %d dials in %s (REDIAL_DIAL_RATE)", f.Rate, f.Window),
+			Until: f.turn(f.NextRateAt), Event: "a dial leaves the window", Queued: true}, nil
+	}
+	return nil, nil
+}
+
+// turn is when a queued contact asks again if nothing wakes it: the time its capacity is due, later by as many rounds
+// as the queue before it takes.
+func (f Facts) turn(due time.Time) time.Time {
+	due = later(due, f.Now.Add(time.Second))
+	rounds := 0
+	if f.Rate > 0 {
+		rounds = f.Ahead / f.Rate
+	}
+	if f.Lines > 0 {
+		rounds = max(rounds, f.Ahead/f.Lines)
+	}
+	return due.Add(time.Duration(1+rounds) * max(f.Window, time.Second))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,304 @@
+package followup
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"redial/call"
+)
+
+// Policy says how a contact is dialed and what follows each disposition. It is written in YAML or JSON with the same
+// keys, and travels in that form in a workflow's input. The zero Policy is the default one.
+type Policy struct {
+	// Name is shown wherever a rule of the policy is named.
+	Name string `json:"name,omitempty" yaml:"name"`
+	// Attempts is how many business attempts a contact gets; technical retries do not count. Default 6, at most 100.
+	Attempts int `json:"attempts,omitempty" yaml:"attempts"`
+	// Lifetime is how long after its start a contact may still be dialed. Default 14d, at most 365d.
+	Lifetime Duration `json:"lifetime,omitempty" yaml:"lifetime"`
+	Dial     Dial     `json:"dial,omitzero" yaml:"dial"`
+	// On is the rule for each disposition; one without a rule has that of DefaultRules.
+	On       map[call.Disposition]Rule `json:"on,omitempty" yaml:"on"`
+	Escalate Escalation                `json:"escalate,omitzero" yaml:"escalate"`
+}
+
+// Dial is how each call is placed.
+type Dial struct {
+	MachineDetection call.Detection `json:"machine_detection,omitempty" yaml:"machine_detection"` // default detect
+	RingTimeout      Duration       `json:"ring_timeout,omitempty" yaml:"ring_timeout"`           // default 45s, 5s to 2m
+	// MaxCall is the longest that an answered call is believed to last. Default 30m, at most 24h.
+	MaxCall Duration `json:"max_call,omitempty" yaml:"max_call"`
+	// Grace is what is waited for a notification beyond RingTimeout and MaxCall before an attempt is unknown. Default 45s.
+	Grace Duration `json:"grace,omitempty" yaml:"grace"`
+	// ThresholdWords is how many words make a greeting a machine's. Default 9, as in the engine below the gateway: the
+	// seed's sample of 4 takes many a person for a machine.
+	ThresholdWords int               `json:"threshold_words,omitempty" yaml:"threshold_words"`
+	Timers         Timers            `json:"timers,omitzero" yaml:"timers"`
+	NotifyHeaders  map[string]string `json:"notify_headers,omitempty" yaml:"notify_headers"`
+	AMDEvents      string            `json:"amd_events,omitempty" yaml:"amd_events"` // all (default) or none
+	CallControl    map[string]any    `json:"call_control,omitempty" yaml:"call_control"`
+}
+
+// Timers are the timers of machine detection; defaults are the gateway's own: 5s, 15s, 20s, 2s.
+type Timers struct {
+	NoSpeech           Duration `json:"no_speech,omitempty" yaml:"no_speech"`
+	Decision           Duration `json:"decision,omitempty" yaml:"decision"`
+	Tone               Duration `json:"tone,omitempty" yaml:"tone"`
+	GreetingCompletion Duration `json:"greeting_completion,omitempty" yaml:"greeting_completion"`
+}
+
+// Escalation is where a contact goes that a person has to look at.
+type Escalation struct {
+	Webhook string `json:"webhook,omitempty" yaml:"webhook"` // http or https URL; empty: the ledger's inbox only
+}
+
+// Verb is what a rule does.
+type Verb string
+
+const (
+	VerbDone       Verb = "done"        // reached what was wanted: the disposition is the outcome
+	VerbStop       Verb = "stop"        // give up: the disposition is the outcome
+	VerbEscalate   Verb = "escalate"    // hand the contact to people
+	VerbSuppress   Verb = "suppress"    // never call this number again
+	VerbNextNumber Verb = "next_number" // go on with the contact's next number
+)
+
+func verbs() []Verb { return []Verb{VerbDone, VerbStop, VerbEscalate, VerbSuppress, VerbNextNumber} }
+
+// Rule is what follows one disposition: a verb, or retries with what follows them.
+type Rule struct {
+	Do    Verb    `json:"-"`
+	Retry []Delay `json:"retry,omitempty"`
+	Then  Verb    `json:"then,omitempty"` // when the retries are used up; empty: the outcome is exhausted
+}
+
+// ruleFields is the written form of a rule with retries.
+type ruleFields struct {
+	Retry []Delay `json:"retry" yaml:"retry"`
+	Then  Verb    `json:"then,omitempty" yaml:"then"`
+}
+
+// String is the rule as a policy would spell it.
+func (r Rule) String() string {
+	if r.Do != "" {
+		return string(r.Do)
+	}
+	delays := make([]string, len(r.Retry))
+	for i, d := range r.Retry {
+		delays[i] = d.String()
+	}
+	text := "retry " + strings.Join(delays, ", ")
+	if r.Then != "" {
+		text += ", then " + string(r.Then)
+	}
+	return text
+}
+
+// MarshalJSON writes a verb as a string and retries as an object, as a policy file does.
+func (r Rule) MarshalJSON() ([]byte, error) {
+	if r.Do != "" {
+		return json.Marshal(r.Do)
+	}
+	return json.Marshal(ruleFields{r.Retry, r.Then})
+}
+
+func (r *Rule) UnmarshalJSON(data []byte) error {
+	return r.read(bytes.HasPrefix(bytes.TrimSpace(data), []byte(`"`)), func(v any) error { return json.Unmarshal(data, v) })
+}
+
+// UnmarshalYAML reads what MarshalJSON writes, from YAML.
+func (r *Rule) UnmarshalYAML(unmarshal func(any) error) error {
+	var probe any
+	if err := unmarshal(&probe); err != nil {
+		return err
+	}
+	_, scalar := probe.(string)
+	return r.read(scalar, unmarshal)
+}
+
+func (r *Rule) read(scalar bool, unmarshal func(any) error) error {
+	*r = Rule{}
+	if scalar {
+		return unmarshal((*string)(&r.Do))
+	}
+	var f ruleFields
+	if err := unmarshal(&f); err != nil {
+		return err
+	}
+	r.Retry, r.Then = f.Retry, f.Then
+	return nil
+}
+
+// Defaults of a policy; their sources are in the documentation of DefaultRules and of the fields.
+const (
+	DefaultAttempts       = 6
+	DefaultLifetime       = Duration(14 * day)
+	DefaultRingTimeout    = Duration(45 * time.Second)
+	DefaultMaxCall        = Duration(30 * time.Minute)
+	DefaultGrace          = Duration(45 * time.Second)
+	DefaultThresholdWords = 9
+)
+
+// WithDefaults fills in what the policy leaves open, rules of dispositions included.
+func (p Policy) WithDefaults() Policy {
+	set(&p.Name, "default")
+	set(&p.Attempts, DefaultAttempts)
+	set(&p.Lifetime, DefaultLifetime)
+	d := &p.Dial
+	set(&d.MachineDetection, call.DetectionDetect)
+	set(&d.RingTimeout, DefaultRingTimeout)
+	set(&d.MaxCall, DefaultMaxCall)
+	set(&d.Grace, DefaultGrace)
+	set(&d.ThresholdWords, DefaultThresholdWords)
+	set(&d.AMDEvents, "all")
+	set(&d.Timers.NoSpeech, Duration(5*time.Second))
+	set(&d.Timers.Decision, Duration(15*time.Second))
+	set(&d.Timers.Tone, Duration(20*time.Second))
+	set(&d.Timers.GreetingCompletion, Duration(2*time.Second))
+	rules := DefaultRules()
+	for disposition, rule := range p.On {
+		rules[disposition] = rule
+	}
+	p.On = rules
+	return p
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Request is the dial request of a call that is placed this way.
+func (d Dial) Request(to call.Target, caller, trunk string, metadata map[string]any) call.DialRequest {
+	return call.DialRequest{
+		To: to, Caller: caller, Trunk: trunk, Metadata: metadata,
+		MachineDetection: d.MachineDetection,
+		ThresholdWords:   d.ThresholdWords,
+		Timers: call.Timers{
+			NoSpeech:           time.Duration(d.Timers.NoSpeech),
+			Decision:           time.Duration(d.Timers.Decision),
+			Tone:               time.Duration(d.Timers.Tone),
+			GreetingCompletion: time.Duration(d.Timers.GreetingCompletion),
+		},
+		RingTimeout:   time.Duration(d.RingTimeout),
+		NotifyHeaders: d.NotifyHeaders,
+		NoAMDEvents:   d.AMDEvents == "none",
+		CallControl:   d.CallControl,
+	}
+}
+
+// HearFor is how long after its dial a call may be under way, heard of or not.
+func (d Dial) HearFor() time.Duration { return time.Duration(d.RingTimeout + d.MaxCall + d.Grace) }
+
+// Scaled is the policy with every wait between attempts divided by factor, for demonstrations and tests that have no
+// days to spare. What the gateway is told stays as it is.
+func (p Policy) Scaled(factor float64) Policy {
+	p = p.WithDefaults()
+	shrink := func(d Duration) Duration { return Duration(math.Round(float64(d) / factor)) }
+	p.Lifetime = shrink(p.Lifetime)
+	for disposition, rule := range p.On {
+		rule.Retry = slices.Clone(rule.Retry)
+		for i, delay := range rule.Retry {
+			rule.Retry[i] = Delay{After: shrink(Duration(delay.wait()))}
+		}
+		p.On[disposition] = rule
+	}
+	return p
+}
+
+// validate names the first thing that is wrong, by its key.
+func (p Policy) validate() error {
+	if p.Attempts < 0 || p.Attempts > 100 {
+		return fmt.Errorf("attempts: %d is out of range: write 1 to 100", p.Attempts)
+	}
+	if p.Lifetime > Duration(365*day) {
+		return fmt.Errorf("lifetime: %s is too long: write at most 365d", p.Lifetime)
+	}
+	if err := p.Dial.validate(); err != nil {
+		return fmt.Errorf("dial.%w", err)
+	}
+	for _, disposition := range call.Dispositions() {
+		if err := p.On[disposition].validate(); p.On[disposition].given() && err != nil {
+			return fmt.Errorf("on.%s: %w", disposition, err)
+		}
+	}
+	for disposition := range p.On {
+		if !disposition.Valid() {
+			return fmt.Errorf("on.%s: no such disposition: write one of %s", disposition, join(call.Dispositions()))
+		}
+	}
+	if p.Escalate.Webhook != "" {
+		u, err := url.Parse(p.Escalate.Webhook)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("escalate.webhook: %q is no absolute http or https URL", p.Escalate.Webhook)
+		}
+	}
+	return nil
+}
+
+func (d Dial) validate() error {
+	switch d.MachineDetection {
+	case "", call.DetectionDetect, call.DetectionDisconnect, call.DetectionDisabled:
+	default:
+		return fmt.Errorf("machine_detection: %q is unknown: write detect, disconnect or disabled", d.MachineDetection)
+	}
+	if d.AMDEvents != "" && d.AMDEvents != "all" && d.AMDEvents != "none" {
+		return fmt.Errorf("amd_events: %q is unknown: write all or none", d.AMDEvents)
+	}
+	if d.RingTimeout != 0 && (d.RingTimeout < Duration(5*time.Second) || d.RingTimeout > Duration(2*time.Minute)) {
+		return fmt.Errorf("ring_timeout: %s is out of range: write 5s to 2m", d.RingTimeout)
+	}
+	if d.MaxCall > Duration(day) {
+		return fmt.Errorf("max_call: %s is too long: write at most 24h", d.MaxCall)
+	}
+	if d.ThresholdWords < 0 || d.ThresholdWords > 100 {
+		return fmt.Errorf("threshold_words: %d is out of range: write 1 to 100", d.ThresholdWords)
+	}
+	return nil
+}
+
+func (r Rule) given() bool { return r.Do != "" || r.Retry != nil || r.Then != "" }
+
+func (r Rule) validate() error {
+	switch {
+	case r.Do != "" && !slices.Contains(verbs(), r.Do):
+		return fmt.Errorf("%q is no verb: write one of %s, or {retry: [...], then: verb}", r.Do, join(verbs()))
+	case r.Do == "" && len(r.Retry) == 0:
+		return fmt.Errorf("the list of retries is empty: name at least one delay, or write a verb")
+	case len(r.Retry) > 50:
+		return fmt.Errorf("%d retries are too many: write at most 50", len(r.Retry))
+	case r.Then != "" && !slices.Contains(verbs(), r.Then):
+		return fmt.Errorf("then: %q is no verb: write one of %s", r.Then, join(verbs()))
+	}
+	return nil
+}
+
+func join[T ~string](values []T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = string(v)
+	}
+	return strings.Join(words, ", ")
+}
+
+// Warnings names what is allowed and yet unlikely to be meant.
+func (p Policy) Warnings() []string {
+	t := p.WithDefaults().Dial.Timers
+	var warnings []string
+	if t.Tone <= t.Decision || t.Tone <= t.NoSpeech {
+		warnings = append(warnings, fmt.Sprintf("dial.timers: tone (%s) ends before decision (%s) or no_speech (%s): "+
+			"detection may then stop without a verdict, and the call counts as answered", t.Tone, t.Decision, t.NoSpeech))
+	} else if t.NoSpeech > t.Decision {
+		warnings = append(warnings, fmt.Sprintf("dial.timers: decision (%s) ends before no_speech (%s): "+
+			"silence will be reported as undecided", t.Decision, t.NoSpeech))
+	}
+	return warnings
+}

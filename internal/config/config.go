@@ -1,0 +1,214 @@
+// Package config reads the environment: the gateway's account, this deployment's addresses and keys, and its limits. A
+// missing or malformed value is an error of one line that names the variable and the remedy.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"redial/call"
+	"redial/internal/notify"
+	"redial/internal/token"
+	"redial/koreai"
+	"redial/phone"
+)
+
+// Config is the environment of one process. Which values are required depends on the role.
+type Config struct {
+	KoreBaseURL      string `env:"KORE_BASE_URL"`
+	KoreBotID        string `env:"KORE_BOT_ID"`
+	KoreClientID     string `env:"KORE_CLIENT_ID"`
+	KoreClientSecret string `env:"KORE_CLIENT_SECRET"`
+	KoreCaller       string `env:"KORE_CALLER"`
+	KoreTrunk        string `env:"KORE_TRUNK"`
+	KoreAPI          string `env:"KORE_API" envDefault:"v1"`
+	KoreTimezone     Zone   `env:"KORE_TIMEZONE" envDefault:"UTC"`
+
+	NotifyURL        string   `env:"REDIAL_NOTIFY_URL"`
+	NotifySecret     string   `env:"REDIAL_NOTIFY_SECRET"`
+	EscalationSecret string   `env:"REDIAL_ESCALATION_SECRET"`
+	IDSecret         string   `env:"REDIAL_ID_SECRET"`
+	WebhookAddr      string   `env:"REDIAL_WEBHOOK_ADDR" envDefault:":8081"`
+	Database         string   `env:"REDIAL_DATABASE" envDefault:"sqlite:redial.db"`
+	DialRate         Rate     `env:"REDIAL_DIAL_RATE" envDefault:"55/1m"`
+	MaxCalls         Positive `env:"REDIAL_MAX_CALLS" envDefault:"10"`
+	AllowTo          Targets  `env:"REDIAL_ALLOW_TO"`
+	LogLevel         string   `env:"REDIAL_LOG_LEVEL" envDefault:"info"`
+}
+
+// secrets may also be given as the name of a file, in a variable with _FILE behind its name.
+var secrets = []string{"KORE_CLIENT_SECRET", "REDIAL_NOTIFY_SECRET", "REDIAL_ESCALATION_SECRET", "REDIAL_ID_SECRET"}
+
+// Error is what is wrong with one variable, in one line.
+type Error struct{ Variable, Problem string }
+
+func (e *Error) Error() string { return e.Variable + ": " + e.Problem }
+
+// FromEnvironment reads the process's environment.
+func FromEnvironment() (Config, error) { return From(env.ToMap(os.Environ())) }
+
+// From reads an environment given as a map.
+func From(environment map[string]string) (Config, error) {
+	var c Config
+	for _, name := range secrets {
+		file, given := environment[name+"_FILE"]
+		if !given || environment[name] != "" {
+			continue
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return c, &Error{name + "_FILE", fmt.Sprintf("the secret cannot be read: %v; name a readable file", err)}
+		}
+		environment[name] = strings.TrimSpace(string(data))
+	}
+	err := env.ParseWithOptions(&c, env.Options{Environment: environment})
+	var all env.AggregateError
+	if errors.As(err, &all) && len(all.Errors) > 0 {
+		err = all.Errors[0]
+	}
+	var bad env.ParseError
+	if errors.As(err, &bad) {
+		name := bad.Name
+		if field, ok := reflect.TypeFor[Config]().FieldByName(bad.Name); ok {
+			name = field.Tag.Get("env")
+		}
+		return c, &Error{name, bad.Err.Error()}
+	}
+	return c, err
+}
+
+// Gateway is the client of the configured account.
+func (c Config) Gateway() (*koreai.Client, error) {
+	g, err := koreai.New(koreai.Config{BaseURL: c.KoreBaseURL, BotID: c.KoreBotID, ClientID: c.KoreClientID,
+		ClientSecret: c.KoreClientSecret, API: koreai.API(c.KoreAPI)})
+	var field *koreai.FieldError
+	if errors.As(err, &field) {
+		variable := map[string]string{"BaseURL": "KORE_BASE_URL", "BotID": "KORE_BOT_ID", "ClientID": "KORE_CLIENT_ID",
+			"ClientSecret": "KORE_CLIENT_SECRET", "API": "KORE_API"}[field.Field]
+		return nil, &Error{variable, "it " + field.Problem}
+	}
+	return g, err
+}
+
+// NotifyKeys are the keys of the tokens in notify URLs.
+func (c Config) NotifyKeys() (token.Keys, error) {
+	k, err := token.ParseKeys(c.NotifySecret)
+	if err != nil {
+		return k, &Error{"REDIAL_NOTIFY_SECRET", err.Error()}
+	}
+	return k, nil
+}
+
+// NotifyURLs makes the URLs at which the gateway reports.
+func (c Config) NotifyURLs() (notify.URLs, error) {
+	keys, err := c.NotifyKeys()
+	if err != nil {
+		return notify.URLs{}, err
+	}
+	u, err := notify.NewURLs(c.NotifyURL, keys)
+	if err != nil {
+		return u, &Error{"REDIAL_NOTIFY_URL", err.Error()}
+	}
+	return u, nil
+}
+
+// IDKey is the key under which contact ids that read as phone numbers are hashed: REDIAL_ID_SECRET, else
+// REDIAL_NOTIFY_SECRET. Who rotates the latter sets the former first, to the old value.
+func (c Config) IDKey() []byte {
+	if c.IDSecret != "" {
+		return []byte(c.IDSecret)
+	}
+	return []byte(c.NotifySecret)
+}
+
+// Zone is a time zone, by its IANA name.
+type Zone struct{ *time.Location }
+
+func (z *Zone) UnmarshalText(text []byte) (err error) {
+	z.Location, err = phone.Zone(string(text))
+	return err
+}
+
+// Positive is a whole number of at least one.
+type Positive int
+
+func (p *Positive) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 31)
+	if err != nil || n == 0 {
+		return fmt.Errorf("%q is no whole number of at least 1", text)
+	}
+	*p = Positive(n)
+	return nil
+}
+
+// Rate is so many dials in a window: "55/1m".
+type Rate struct {
+	N   int
+	Per time.Duration
+}
+
+func (r *Rate) UnmarshalText(text []byte) error {
+	count, per, _ := strings.Cut(string(text), "/")
+	n, err := strconv.ParseUint(count, 10, 31)
+	window, err2 := time.ParseDuration(per)
+	if err != nil || err2 != nil || n == 0 || window <= 0 {
+		return fmt.Errorf("%q is no rate: write dials per window, such as 55/1m", text)
+	}
+	*r = Rate{int(n), window}
+	return nil
+}
+
+// Targets are what may be dialed: whole targets, or prefixes of numbers. Empty, everything may.
+type Targets struct{ prefixes []string }
+
+func (t *Targets) UnmarshalText(text []byte) error {
+	for _, entry := range strings.Split(string(text), ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		uri, err := prefix(entry)
+		if err != nil {
+			return err
+		}
+		t.prefixes = append(t.prefixes, uri)
+	}
+	return nil
+}
+
+// prefix is the beginning of the canonical URIs that an entry allows.
+func prefix(entry string) (string, error) {
+	if target, err := phone.Parse(entry, ""); err == nil {
+		return target.URI, nil
+	}
+	digits := strings.TrimPrefix(strings.TrimPrefix(entry, "tel:"), "+")
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return "", fmt.Errorf("%q is neither a target nor a prefix of numbers: write +14155550100, +1415 or sip:user@host", entry)
+	}
+	return "tel:+" + digits, nil
+}
+
+// Allows tells whether the target may be dialed.
+func (t Targets) Allows(uri string) bool {
+	for _, p := range t.prefixes {
+		if uri == p || strings.HasPrefix(p, "tel:") && strings.HasPrefix(uri, p) {
+			return true
+		}
+	}
+	return len(t.prefixes) == 0
+}
+
+// Check refuses a target that this deployment may not dial.
+func (t Targets) Check(target call.Target) error {
+	if !t.Allows(target.URI) {
+		return &Error{"REDIAL_ALLOW_TO", fmt.Sprintf("%s is not among the targets that may be dialed; add it, or call another", target)}
+	}
+	return nil
+}

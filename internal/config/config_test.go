@@ -1,0 +1,82 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"redial/internal/config"
+)
+
+func TestDefaultsHoldWhereNothingIsSet(t *testing.T) {
+	c, err := config.From(map[string]string{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.DialRate.N != 55 || c.DialRate.Per != time.Minute || c.MaxCalls != 10 || c.Database != "sqlite:redial.db" ||
+		c.WebhookAddr != ":8081" || c.KoreAPI != "v1" || c.KoreTimezone.String() != "UTC" || !c.AllowTo.Allows("tel:+14155550100") {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestAMalformedValueIsOneLineThatNamesTheVariableAndTheRemedy(t *testing.T) {
+	for variable, c := range map[string]struct{ value, says string }{
+		"REDIAL_DIAL_RATE": {"fast", "55/1m"},
+		"REDIAL_MAX_CALLS": {"0", "at least 1"},
+		"KORE_TIMEZONE":    {"Mars/Olympus", "Europe/Paris"},
+		"REDIAL_ALLOW_TO":  {"+1415, nobody", "sip:user@host"},
+	} {
+		_, err := config.From(map[string]string{variable: c.value})
+		if err == nil || !strings.HasPrefix(err.Error(), variable+": ") || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s=%s: %v", variable, c.value, err)
+		}
+	}
+}
+
+func TestWhatIsMissingIsNamedByItsVariable(t *testing.T) {
+	c, err := config.From(map[string]string{"KORE_BASE_URL": "https://platform.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Gateway(); err == nil || !strings.HasPrefix(err.Error(), "KORE_BOT_ID: ") {
+		t.Errorf("gateway: %v", err)
+	}
+	if _, err := c.NotifyURLs(); err == nil || !strings.HasPrefix(err.Error(), "REDIAL_NOTIFY_SECRET: ") {
+		t.Errorf("notify URLs: %v", err)
+	}
+	c.NotifySecret = "0123456789abcdef"
+	if _, err := c.NotifyURLs(); err == nil || !strings.HasPrefix(err.Error(), "REDIAL_NOTIFY_URL: ") {
+		t.Errorf("notify URLs: %v", err)
+	}
+}
+
+func TestASecretMayStandInAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.From(map[string]string{"REDIAL_NOTIFY_SECRET_FILE": file})
+	if err != nil || c.NotifySecret != "0123456789abcdef" {
+		t.Errorf("%q, %v", c.NotifySecret, err)
+	}
+	if _, err := config.From(map[string]string{"REDIAL_NOTIFY_SECRET_FILE": file + "x"}); err == nil || !strings.HasPrefix(err.Error(), "REDIAL_NOTIFY_SECRET_FILE: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOnlyAllowedTargetsAndPrefixesMayBeDialed(t *testing.T) {
+	c, err := config.From(map[string]string{"REDIAL_ALLOW_TO": "+1415, tel:+493012345678, sip:busy@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for uri, want := range map[string]bool{
+		"tel:+14155550100": true, "tel:+14085550100": false, "tel:+493012345678": true, "tel:+491": false,
+		"sip:busy@example.com": true, "sip:busy@example.com.evil.org": false,
+	} {
+		if c.AllowTo.Allows(uri) != want {
+			t.Errorf("%s: %t", uri, !want)
+		}
+	}
+}

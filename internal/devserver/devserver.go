@@ -1,0 +1,252 @@
+// Package devserver runs Temporal's development server as a child process: for `redial demo` and
+// `redial dev`, which must work on a machine that has no Temporal, and for tests that need the real engine.
+//
+// The child never outlives its parent. Stop ends it in order; on Linux it also ends when the parent is
+// killed outright. It has a process group of its own, so that Ctrl-C in a terminal reaches the parent alone,
+// which can then finish what it has under way before it takes the engine down.
+package devserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	host = "127.0.0.1"
+
+	// startLimit holds when the caller's context has no deadline. A start takes some tenths of a second, more
+	// on a machine that is busy or reads the binary for the first time.
+	startLimit = time.Minute
+
+	// stopGrace is what the server gets to end in order. It needs about one second.
+	stopGrace = 10 * time.Second
+
+	// portTries bounds how often a start is repeated because a port was taken meanwhile. The server chooses
+	// ports for its inner services by itself, so that even a start on given ports may lose one.
+	portTries = 5
+)
+
+// Options say how the server runs. The zero value is a server in memory, with its UI, on free ports.
+type Options struct {
+	Binary           string            // the temporal CLI; "" is Find()
+	Namespace        string            // created beside "default", which always exists
+	FrontendPort     int               // gRPC; 0 is a free port
+	UIPort           int               // 0 is a free port
+	DatabaseFile     string            // "" is in memory; the folder must exist
+	SearchAttributes map[string]string // name to type (Keyword, Int, Datetime); registered when the namespace is first created
+	LogFile          string            // the server's output is appended here
+	Headless         bool              // no UI
+	ExtraArgs        []string          // further arguments of `temporal server start-dev`, after ours
+}
+
+// Server is a running development server. Its methods may be called from several goroutines.
+type Server struct {
+	options Options // with binary and ports as chosen
+
+	turn sync.Mutex // serialises Stop, Kill and Restart
+	mu   sync.Mutex
+	proc *process
+}
+
+// Start starts a server and returns when it is able to run workflows, or with an error that says in one
+// line what to do, and what the server said last. ctx bounds the start only: the server runs until Stop.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	return start(ctx, o, freePort)
+}
+
+func start(ctx context.Context, o Options, pick func() (int, error)) (*Server, error) {
+	if o.Binary == "" {
+		binary, err := Find()
+		if err != nil {
+			return nil, err
+		}
+		o.Binary = binary
+	}
+	for _, given := range []struct {
+		use  string
+		port int
+	}{{"gRPC", o.FrontendPort}, {"UI", o.UIPort}} {
+		if given.port == 0 || given.use == "UI" && o.Headless {
+			continue
+		}
+		if err := checkFree(given.port); err != nil {
+			return nil, fmt.Errorf("start the Temporal dev server: %s port %d on %s cannot be used (%w): "+
+				"stop what listens there, or choose another port", given.use, given.port, host, err)
+		}
+	}
+	chosen, proc, err := launch(ctx, o, pick)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{options: chosen, proc: proc}, nil
+}
+
+// launch starts a process and waits for it, anew while ports are lost to others between choice and use.
+func launch(ctx context.Context, o Options, pick func() (int, error)) (Options, *process, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, startLimit)
+		defer cancel()
+	}
+	for try := 1; ; try++ {
+		chosen := o
+		for _, port := range []*int{&chosen.FrontendPort, &chosen.UIPort} {
+			if *port != 0 {
+				continue
+			}
+			free, err := pick()
+			if err != nil {
+				return o, nil, fmt.Errorf("start the Temporal dev server: %w", err)
+			}
+			*port = free
+		}
+		proc, err := spawn(chosen)
+		if err != nil {
+			return o, nil, fmt.Errorf("start the Temporal dev server: %w", err)
+		}
+		if err = proc.waitReady(ctx, chosen); err == nil {
+			return chosen, proc, nil
+		}
+		proc.kill()
+		if !proc.output.lostPort() || try == portTries || ctx.Err() != nil {
+			return o, nil, fmt.Errorf("start the Temporal dev server (%s, gRPC port %d): %w; %s; it said last: %s",
+				chosen.Binary, chosen.FrontendPort, err, remedy(err, chosen), proc.output.lastLines())
+		}
+	}
+}
+
+func remedy(err error, o Options) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "give it more time, or see what keeps the machine busy"
+	case errors.Is(err, context.Canceled):
+		return "the start was called off"
+	case o.LogFile != "":
+		return "see " + o.LogFile
+	default:
+		return "run `" + o.Binary + " server start-dev` by hand to see all of it"
+	}
+}
+
+// arguments are those of `temporal server start-dev`.
+func (o Options) arguments() []string {
+	args := []string{
+		"server", "start-dev",
+		"--ip", host,
+		"--port", strconv.Itoa(o.FrontendPort),
+
+		// The server's defaults protect a shared cluster from one client. Here there is one client, and what
+		// is measured or waited for must be the product's own pace, not a quota of the server.
+		"--dynamic-config-value", "frontend.rps=50000",
+		"--dynamic-config-value", "frontend.namespaceRPS=50000",
+		"--dynamic-config-value", "frontend.namespaceRPS.visibility=5000",
+		"--dynamic-config-value", "history.rps=50000",
+		"--dynamic-config-value", "matching.rps=50000",
+	}
+	if o.Headless {
+		args = append(args, "--headless")
+	} else {
+		// Without it the UI takes the gRPC port + 1000, which nobody has looked at.
+		args = append(args, "--ui-port", strconv.Itoa(o.UIPort))
+	}
+	if o.Namespace != "" && o.Namespace != "default" {
+		args = append(args, "--namespace", o.Namespace)
+	}
+	if o.DatabaseFile != "" {
+		// Without these every transition waits for two syncs of a rollback journal, at a third of the pace.
+		args = append(args, "--db-filename", o.DatabaseFile,
+			"--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL")
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.SearchAttributes)) {
+		args = append(args, "--search-attribute", name+"="+o.SearchAttributes[name])
+	}
+	return append(args, o.ExtraArgs...)
+}
+
+// environment is ours without what would steer the CLI elsewhere: TEMPORAL_NAMESPACE, profiles and the like
+// are meant for clients, and the CLI reads them as flags of the server too.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TEMPORAL_") })
+}
+
+// Address is the gRPC address, for TEMPORAL_ADDRESS or client.Options.HostPort.
+func (s *Server) Address() string {
+	return net.JoinHostPort(host, strconv.Itoa(s.options.FrontendPort))
+}
+
+// UIURL is the address of the web UI, or "" for a headless server.
+func (s *Server) UIURL() string {
+	if s.options.Headless {
+		return ""
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(s.options.UIPort))
+}
+
+// Pid is the process id of the server, as started last.
+func (s *Server) Pid() int { return s.process().cmd.Process.Pid }
+
+// Done is closed when the process that runs now has ended. After Restart there is another channel.
+func (s *Server) Done() <-chan struct{} { return s.process().done }
+
+// Err says why the server ended by itself: nil while it runs, and after Stop or Kill.
+func (s *Server) Err() error {
+	p := s.process()
+	select {
+	case <-p.done:
+	default:
+		return nil
+	}
+	if p.asked.Load() {
+		return nil
+	}
+	return fmt.Errorf("the Temporal dev server at %s ended by itself (%s); it said last: %s",
+		s.Address(), p.exit(), p.output.lastLines())
+}
+
+// Stop ends the server in order, and by force when it takes more than ten seconds or than ctx allows; it
+// returns when the process is gone. Stopping a server that has ended is no error.
+func (s *Server) Stop(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.process().stop(ctx)
+}
+
+// Kill ends the server at once, as a crash would, and returns when the process is gone.
+func (s *Server) Kill() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.process().kill()
+}
+
+// Restart stops the server, if it runs, and starts it on the same ports and the same database file. A server
+// in memory starts empty.
+func (s *Server) Restart(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if err := s.process().stop(ctx); err != nil {
+		return err
+	}
+	_, proc, err := launch(ctx, s.options, freePort)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.proc = proc
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *Server) process() *process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proc
+}

@@ -1,0 +1,200 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// attemptRow is an attempt with what only the ledger needs of it.
+type attemptRow struct {
+	attempt    call.Attempt
+	workflowID string
+	owner      string
+	sends      int
+	resendAt   time.Time
+	lineUntil  time.Time
+	rateUntil  time.Time
+	midCall    bool
+	decision   recordedDecision
+}
+
+// recordedDecision is what was decided on an attempt, and on which disposition of it.
+type recordedDecision struct {
+	Disposition call.Disposition  `json:"disposition"`
+	Decision    followup.Decision `json:"decision"`
+}
+
+func (t *tx) attempt(key string) (row attemptRow, found bool, err error) {
+	var resend, line, rate int64
+	found, err = t.get(`SELECT attempt, workflow_id, owner, sends, resend_at, line_until, rate_until, mid_call, decision FROM attempts WHERE key = ?`, []any{key},
+		document{&row.attempt}, &row.workflowID, &row.owner, &row.sends, &resend, &line, &rate, &row.midCall, document{&row.decision})
+	row.resendAt, row.lineUntil, row.rateUntil = moment(resend), moment(line), moment(rate)
+	return row, found, err
+}
+
+// known is attempt for callers that have seen the row before.
+func (t *tx) known(key string) (attemptRow, error) {
+	row, found, err := t.attempt(key)
+	if err == nil && !found {
+		err = fmt.Errorf("there is no attempt %s: was the ledger replaced by an older one?", key)
+	}
+	return row, err
+}
+
+// store writes the row back. What a call no longer occupies is given to those who wait.
+func (t *tx) store(row *attemptRow) error {
+	a := row.attempt
+	folded, err := encode(a)
+	if err != nil {
+		return err
+	}
+	decided := ""
+	if row.decision.Disposition != "" {
+		if decided, err = encode(row.decision); err != nil {
+			return err
+		}
+	}
+	over := a.Over() || a.Disposition != ""
+	if over && t.now.Before(row.lineUntil) {
+		row.lineUntil = t.now
+	}
+	if err := t.exec(`UPDATE attempts SET state = ?, disposition = ?, attempt = ?, resend_at = ?, line_until = ?, rate_until = ?, decision = ? WHERE key = ?`,
+		a.State, a.Disposition, folded, micros(row.resendAt), micros(row.lineUntil), micros(row.rateUntil), decided, a.Key); err != nil {
+		return err
+	}
+	if !over {
+		return nil
+	}
+	return t.grant()
+}
+
+// Answer records what came of the dial request that owner sent. An answer that settles a doubt which the flow was told
+// of meanwhile is delivered to it.
+func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Attempt, error) {
+	var a call.Attempt
+	err := l.update(ctx, "record the answer of "+key, func(t *tx) error {
+		row, err := t.known(key)
+		if err != nil {
+			return err
+		}
+		if row.owner != owner {
+			return fmt.Errorf("attempt %s is in other hands: its answer is not recorded", key)
+		}
+		doubted := row.attempt.State == call.StateUnknown
+		row.attempt.Answer(d)
+		if err := t.pace(&row, d); err != nil {
+			return err
+		}
+		if err := t.store(&row); err != nil {
+			return err
+		}
+		a = row.attempt
+		if doubted && a.State == call.StateNotPlaced {
+			return t.owe(delivery{kind: kindAttempt, workflowID: row.workflowID, attemptKey: key, due: t.now})
+		}
+		return nil
+	})
+	return a, err
+}
+
+// pace draws from an answer when this attempt may be sent again, and whether the account must slow down.
+func (t *tx) pace(row *attemptRow, d call.DialAnswer) error {
+	var window int64
+	var throttles int
+	if _, err := t.get(`SELECT rate_window, throttles FROM accounts WHERE name = ?`, []any{account}, &window, &throttles); err != nil {
+		return err
+	}
+	row.rateUntil = t.now.Add(time.Duration(window) * time.Microsecond)
+	row.resendAt = time.Time{}
+	switch d.Class {
+	case call.AnswerThrottled:
+		throttles++
+		until := t.now.Add(followup.Throttle(d.RetryAfter, throttles))
+		row.resendAt = t.now
+		return t.exec(`UPDATE accounts SET throttles = ?, throttled_until = MAX(throttled_until, ?) WHERE name = ?`, throttles, micros(until), account)
+	case call.AnswerNotPlaced:
+		if delay, ok := followup.ResendDelay(row.sends); ok {
+			row.resendAt = t.now.Add(delay)
+		}
+	case call.AnswerPlaced:
+		if throttles > 0 {
+			return t.exec(`UPDATE accounts SET throttles = 0 WHERE name = ?`, account)
+		}
+	}
+	return nil
+}
+
+// Receive stores one notification about an attempt and folds its events into it, in one transaction: when Receive
+// returns nil, what was heard is on disk, and whatever follows from it is owed. A body that could not be read comes with
+// the reason and no events, and is kept for people to look at.
+func (l *Ledger) Receive(ctx ctx, key string, raw []byte, events []call.Event, unreadable string) error {
+	return l.update(ctx, "receive a notification for "+key, func(t *tx) error {
+		note := unreadable
+		row, found, err := t.attempt(key)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			note = "no such attempt"
+		default:
+			if note, err = t.fold(&row, events, note); err != nil {
+				return err
+			}
+		}
+		return t.exec(`INSERT INTO notifications (attempt_key, received_at, raw, note) VALUES (?, ?, ?, ?)`, key, micros(t.now), raw, note)
+	})
+}
+
+// fold folds events into the row, stores it, and owes the flow what it has to know. It returns what is odd about them.
+func (t *tx) fold(row *attemptRow, events []call.Event, note string) (string, error) {
+	before, tell, changed := row.attempt, false, false
+	for _, e := range events {
+		e.ReceivedAt = t.now
+		f := row.attempt.Fold(e)
+		changed = changed || f.Changed
+		tell = tell || row.midCall && (f.Answered || f.Verdict)
+		switch {
+		case f.Anomaly != "":
+			note = f.Anomaly
+		case f.Late:
+			note = "late"
+		}
+	}
+	if !changed {
+		return note, nil
+	}
+	if err := t.store(row); err != nil {
+		return note, err
+	}
+	a := row.attempt
+	if a.State != call.StateEnded && !tell {
+		return note, nil
+	}
+	due := t.now
+	if a.State == call.StateEnded {
+		if before.State == call.StateEnded && a.SettledAt.Equal(before.SettledAt) {
+			return note, nil // owed already, and delivered as it stands then
+		}
+		due = a.SettledAt
+	}
+	return note, t.owe(delivery{kind: kindAttempt, workflowID: row.workflowID, attemptKey: a.Key, due: due})
+}
+
+// GiveUp stops listening for the end of an attempt, at the hard watchdog, and returns it as it stands: ended if an end was heard, else
+// unknown.
+func (l *Ledger) GiveUp(ctx ctx, key, why string) (call.Attempt, error) {
+	var a call.Attempt
+	err := l.update(ctx, "give up on "+key, func(t *tx) error {
+		row, err := t.known(key)
+		if err != nil {
+			return err
+		}
+		row.attempt.Close(t.now, why)
+		a = row.attempt
+		return t.store(&row)
+	})
+	return a, err
+}

@@ -1,0 +1,237 @@
+package ledger
+
+import (
+	"time"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// settleAfterDial is how long a request may take after it was sent until its answer is in doubt; until then, and a
+// window longer, it counts against the account's rate.
+const settleAfterDial = 25 * time.Second
+
+// Clear asks for leave to place one call, and records the intent in the same transaction when it is given. It claims
+// the contact's id for the run that asks first. Whatever is held or refused is recorded too.
+func (l *Ledger) Clear(ctx ctx, r followup.ClearanceRequest) (followup.Clearance, error) {
+	var c followup.Clearance
+	err := l.update(ctx, "clear "+r.Key, func(t *tx) (err error) {
+		c, err = l.clear(t, r)
+		return err
+	})
+	return c, err
+}
+
+func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, error) {
+	contact, refusal, err := t.claim(r)
+	if err != nil || refusal != nil {
+		return followup.Clearance{Refused: refusal}, err
+	}
+	row, found, err := t.attempt(r.Key)
+	if err != nil {
+		return followup.Clearance{}, err
+	}
+	if found {
+		again, err := t.sendAgain(&row)
+		if err != nil || !again {
+			return followup.Clearance{Recorded: true, Attempt: row.attempt}, err
+		}
+	} else if !contact.closedAt.IsZero() {
+		return followup.Clearance{Refused: &followup.Refusal{Outcome: contact.outcome, Reason: contact.reason, Rule: contact.rule}}, nil
+	}
+	facts, err := l.count(t, r, contact, row)
+	if err != nil {
+		return followup.Clearance{}, err
+	}
+	hold, refusal := followup.Clear(facts)
+	switch {
+	case refusal != nil:
+		return followup.Clearance{Refused: refusal}, t.refuse(r, *refusal)
+	case hold != nil:
+		return followup.Clearance{Held: hold}, t.hold(r, *hold)
+	}
+	a, err := t.intend(r, row, facts)
+	return followup.Clearance{Cleared: true, SendBy: t.now.Add(followup.SendWithin), Attempt: a}, err
+}
+
+// contact is a contact's row.
+type contact struct {
+	firstRunID         string
+	openedAt, closedAt time.Time
+	outcome            call.Outcome
+	reason, rule       string
+}
+
+func (t *tx) contact(workflowID string) (c contact, found bool, err error) {
+	var opened, closed int64
+	found, err = t.get(`SELECT first_run_id, opened_at, closed_at, outcome, reason, rule FROM contacts WHERE workflow_id = ?`,
+		[]any{workflowID}, &c.firstRunID, &opened, &closed, &c.outcome, &c.reason, &c.rule)
+	c.openedAt, c.closedAt = moment(opened), moment(closed)
+	return c, found, err
+}
+
+// claim makes the contact this run's own, or refuses a run that comes second.
+func (t *tx) claim(r followup.ClearanceRequest) (contact, *followup.Refusal, error) {
+	c, found, err := t.contact(r.WorkflowID)
+	switch {
+	case err != nil:
+		return c, nil, err
+	case !found:
+		c = contact{firstRunID: r.FirstRunID, openedAt: t.now}
+		return c, nil, t.exec(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at) VALUES (?, ?, ?, ?, ?, ?)`,
+			r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Request.To.URI, micros(t.now))
+	case c.firstRunID != r.FirstRunID:
+		refusal := followup.Refusal{Outcome: call.OutcomeDuplicateID, Rule: "one run per contact id",
+			Reason: "the contact id " + r.ContactID + " was dialed by an earlier run, " + c.firstRunID}
+		return c, &refusal, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: refusal.Reason, rule: refusal.Rule})
+	}
+	return c, nil, nil
+}
+
+// sendAgain tells whether an attempt that has a row may be sent once more: only one that provably placed no call. One
+// whose intent is recorded and whose answer is not was in other hands, which may have sent it: it is unknown.
+func (t *tx) sendAgain(row *attemptRow) (bool, error) {
+	switch {
+	case row.attempt.State == call.StateDialing:
+		row.attempt.Answer(call.DialAnswer{Class: call.AnswerUnknown, Message: "the worker that dialed did not record an answer"})
+		return false, t.store(row)
+	case row.attempt.State == call.StateNotPlaced && !row.attempt.Permanent && !row.resendAt.IsZero():
+		return true, nil
+	}
+	return false, nil
+}
+
+// count gathers what clearance is decided from.
+func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemptRow) (followup.Facts, error) {
+	f := followup.Facts{Allowed: l.allow(r.Request.To.URI), ResendAt: row.resendAt}
+	if r.Lifetime > 0 {
+		f.ExpiresAt = c.openedAt.Add(r.Lifetime)
+	}
+	if _, err := t.get(`SELECT reason FROM suppressions WHERE target = ?`, []any{r.Request.To.URI}, &f.Suppressed); err != nil {
+		return f, err
+	}
+	var arrived, woken int64
+	queued, err := t.get(`SELECT arrived_at, woken_until FROM queue WHERE workflow_id = ?`, []any{r.WorkflowID}, &arrived, &woken)
+	if err != nil {
+		return f, err
+	}
+	if !queued {
+		// Who comes now must not take what those who wait are owed.
+		if err := t.grant(); err != nil {
+			return f, err
+		}
+		arrived = micros(t.now)
+	}
+	if err := t.capacity(&f); err != nil {
+		return f, err
+	}
+	if woken > micros(t.now) {
+		f.LinesReserved-- // its own promise
+	}
+	var numberUntil int64
+	if _, err := t.get(`SELECT COALESCE(MAX(line_until), 0) FROM attempts WHERE target = ? AND line_until > ?`,
+		[]any{r.Request.To.URI, micros(t.now)}, &numberUntil); err != nil {
+		return f, err
+	}
+	f.NumberUntil = moment(numberUntil)
+	_, err = t.get(`SELECT COUNT(*) FROM queue WHERE arrived_at < ?`, []any{arrived}, &f.Ahead)
+	return f, err
+}
+
+// intend records that the call is about to be dialed: the line, the number and the rate are taken from now on.
+func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Facts) (call.Attempt, error) {
+	sendBy := t.now.Add(followup.SendWithin)
+	hearUntil := sendBy.Add(r.HearFor)
+	row.attempt = call.Attempt{N: r.N, Key: r.Key, State: call.StateDialing, Seq: row.attempt.Seq + 1, DialedAt: t.now, HearUntil: hearUntil,
+		Detection: r.Request.MachineDetection.Enabled()}
+	request, err := encode(r.Request)
+	if err != nil {
+		return call.Attempt{}, err
+	}
+	folded, err := encode(row.attempt)
+	if err != nil {
+		return call.Attempt{}, err
+	}
+	err = t.exec(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
+		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
+			sends = sends + 1, resend_at = 0, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
+		WHERE attempts.state = 'not_placed'`,
+		r.Key, r.WorkflowID, r.N, r.Request.To.URI, row.attempt.State, folded, request, r.Owner, micros(sendBy),
+		micros(sendBy.Add(settleAfterDial+f.Window)), micros(hearUntil), r.MidCall)
+	if err != nil {
+		return call.Attempt{}, err
+	}
+	if err := t.leave(r.WorkflowID); err != nil {
+		return call.Attempt{}, err
+	}
+	if err := t.waitFor(r.WorkflowID, followup.Hold{Reason: followup.ReasonCall, Rule: "the call is under way", Until: hearUntil,
+		Event: "the gateway reports its end"}); err != nil {
+		return call.Attempt{}, err
+	}
+	return row.attempt, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "cleared", reason: "no rule forbids the call",
+		rule: "clearance", evidence: map[string]any{"lines": f.Lines, "lines_used": f.LinesUsed, "rate": f.Rate, "rate_used": f.RateUsed, "reserved": f.LinesReserved}})
+}
+
+func (t *tx) hold(r followup.ClearanceRequest, h followup.Hold) error {
+	if h.Queued {
+		if err := t.enqueue(r); err != nil {
+			return err
+		}
+		// It may have been woken and cannot use it: the next may.
+		if err := t.grant(); err != nil {
+			return err
+		}
+	} else if err := t.leave(r.WorkflowID); err != nil {
+		return err
+	}
+	if err := t.waitFor(r.WorkflowID, h); err != nil {
+		return err
+	}
+	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Until})
+}
+
+func (t *tx) refuse(r followup.ClearanceRequest, f followup.Refusal) error {
+	if err := t.close(r.WorkflowID, f.Outcome, false, f.Reason, f.Rule); err != nil {
+		return err
+	}
+	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: f.Reason, rule: f.Rule})
+}
+
+// waitFor notes what the contact waits for.
+func (t *tx) waitFor(workflowID string, h followup.Hold) error {
+	wait, err := encode(h)
+	if err != nil {
+		return err
+	}
+	return t.exec(`UPDATE contacts SET wait = ? WHERE workflow_id = ?`, wait, workflowID)
+}
+
+// close gives the contact its outcome; the first one stands.
+func (t *tx) close(workflowID string, outcome call.Outcome, escalated bool, reason, rule string) error {
+	if err := t.leave(workflowID); err != nil {
+		return err
+	}
+	return t.exec(`UPDATE contacts SET outcome = ?, escalated = ?, reason = ?, rule = ?, closed_at = ?, wait = '' WHERE workflow_id = ? AND closed_at = 0`,
+		outcome, escalated, reason, rule, micros(t.now), workflowID)
+}
+
+// decision is a row of the decision log.
+type decision struct {
+	workflowID, attemptKey string
+	kind, reason, rule     string
+	until                  time.Time
+	evidence               any
+}
+
+func (t *tx) decide(d decision) error {
+	evidence := ""
+	if d.evidence != nil {
+		var err error
+		if evidence, err = encode(d.evidence); err != nil {
+			return err
+		}
+	}
+	return t.exec(`INSERT INTO decisions (workflow_id, attempt_key, at, kind, reason, rule, until, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		d.workflowID, d.attemptKey, micros(t.now), d.kind, d.reason, d.rule, micros(d.until), evidence)
+}

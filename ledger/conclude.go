@@ -1,0 +1,123 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// Conclude decides what follows an attempt and records the decision, with the contact's outcome where it has one. Asked
+// again about the same disposition it returns what was decided then, whatever policy it is asked with.
+func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy) (followup.Decision, error) {
+	var d followup.Decision
+	err := l.update(ctx, "conclude "+key, func(t *tx) error {
+		row, err := t.known(key)
+		if err != nil {
+			return err
+		}
+		if row.attempt.Disposition == "" {
+			return fmt.Errorf("attempt %s is still under way", key)
+		}
+		if row.decision.Disposition == row.attempt.Disposition {
+			d = row.decision.Decision
+			return nil
+		}
+		contact, attempts, err := t.story(workflowID)
+		if err != nil {
+			return err
+		}
+		d = p.Decide(followup.Contact{OpenedAt: contact.openedAt, Attempts: upTo(attempts, row.attempt.N)}, t.now)
+		row.decision = recordedDecision{row.attempt.Disposition, d}
+		if err := t.store(&row); err != nil {
+			return err
+		}
+		return t.follow(workflowID, row.attempt, d)
+	})
+	return d, err
+}
+
+// upTo leaves out attempts after the n-th: they belong to a future that a workflow reset took back.
+func upTo(attempts []call.Attempt, n int) []call.Attempt {
+	for i, a := range attempts {
+		if a.N == n {
+			return attempts[:i+1]
+		}
+	}
+	return attempts
+}
+
+// follow records a decision and what it means for the contact.
+func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision) error {
+	if d.Suppress {
+		if err := t.exec(`INSERT INTO suppressions (target, at, reason, source) SELECT target, ?, ?, ? FROM attempts WHERE key = ?
+			ON CONFLICT (target) DO NOTHING`, micros(t.now), d.Reason, d.Rule, a.Key); err != nil {
+			return err
+		}
+	}
+	if d.Action == followup.ActionRetry {
+		if err := t.waitFor(workflowID, followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At}); err != nil {
+			return err
+		}
+	} else if err := t.close(workflowID, d.Outcome, d.Action == followup.ActionEscalate, d.Reason, d.Rule); err != nil {
+		return err
+	}
+	return t.decide(decision{workflowID: workflowID, attemptKey: a.Key, kind: "decided", reason: d.Reason, rule: d.Rule, until: d.At,
+		evidence: map[string]any{"disposition": a.Disposition, "action": d.Action, "outcome": d.Outcome}})
+}
+
+// story is a contact with its attempts in order.
+func (t *tx) story(workflowID string) (contact, []call.Attempt, error) {
+	c, _, err := t.contact(workflowID)
+	if err != nil {
+		return c, nil, err
+	}
+	var attempts []call.Attempt
+	err = t.each(`SELECT attempt FROM attempts WHERE workflow_id = ? ORDER BY n`, []any{workflowID}, func(scan func(...any) error) error {
+		var a call.Attempt
+		err := scan(document{&a})
+		attempts = append(attempts, a)
+		return err
+	})
+	return c, attempts, err
+}
+
+// Finish gives an open contact an outcome that no attempt decided, such as canceled, and returns the outcome that
+// stands.
+func (l *Ledger) Finish(ctx ctx, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error) {
+	err := l.update(ctx, "finish "+workflowID, func(t *tx) error {
+		if err := t.close(workflowID, outcome, false, reason, string(outcome)); err != nil {
+			return err
+		}
+		if err := t.decide(decision{workflowID: workflowID, kind: "finished", reason: reason, rule: string(outcome)}); err != nil {
+			return err
+		}
+		c, found, err := t.contact(workflowID)
+		if found {
+			outcome = c.outcome
+		}
+		return err
+	})
+	return outcome, err
+}
+
+// Escalate owes people the story of a contact: a webhook where url is given, else an entry of the inbox. Escalating the
+// same contact again changes nothing.
+func (l *Ledger) Escalate(ctx ctx, e followup.Escalated, url string) error {
+	return l.update(ctx, "escalate "+e.WorkflowID, func(t *tx) error {
+		found, err := t.get(`SELECT 1 FROM outbox WHERE topic = ?`, []any{kindWebhook + "/" + e.WorkflowID}, new(int))
+		if err != nil || found {
+			return err
+		}
+		body, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		d := delivery{kind: kindWebhook, workflowID: e.WorkflowID, url: url, body: string(body), due: t.now}
+		if err := t.owe(d); err != nil || url != "" {
+			return err
+		}
+		return t.exec(`UPDATE outbox SET delivered_at = ? WHERE topic = ?`, micros(t.now), kindWebhook+"/"+e.WorkflowID)
+	})
+}

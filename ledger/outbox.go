@@ -1,0 +1,143 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"redial/call"
+)
+
+type ctx = context.Context
+
+// Kinds of deliveries.
+const (
+	kindAttempt = "attempt" // the folded attempt, to its flow
+	kindWake    = "wake"    // capacity for a held contact, to its flow
+	kindWebhook = "webhook" // an escalation, to somebody's system
+)
+
+// delivery is something owed.
+type delivery struct {
+	kind, workflowID, attemptKey string
+	url, body                    string
+	due                          time.Time
+}
+
+// owe records that something has to be delivered. What is owed already is owed again, with its newest content.
+func (t *tx) owe(d delivery) error {
+	t.owed = true
+	subject := d.attemptKey
+	if d.kind != kindAttempt {
+		subject = d.workflowID
+	}
+	return t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (topic) DO UPDATE SET due_at = excluded.due_at, url = excluded.url, body = excluded.body,
+			version = version + 1, tries = 0, delivered_at = 0, last_error = ''`,
+		d.kind+"/"+subject, d.kind, d.workflowID, d.attemptKey, d.url, d.body, micros(d.due))
+}
+
+// Delivery is one thing that is due. Exactly one of Attempt, Wake and Webhook is set.
+type Delivery struct {
+	ID, Version int64
+	WorkflowID  string
+	Tries       int // made before this one
+	Attempt     *call.Attempt
+	Wake        bool
+	Webhook     *Webhook
+}
+
+// Webhook is a signed message to somebody's system.
+type Webhook struct {
+	ID   string // the same for every try
+	URL  string
+	Body []byte
+}
+
+// leaseFor is how long a delivery is out before it is due again, should its relay die with it.
+const leaseFor = 30 * time.Second
+
+// Due takes up to limit deliveries that are due. They are due again after a while unless Delivered or Failed is said.
+func (l *Ledger) Due(ctx ctx, limit int) ([]Delivery, error) {
+	var due []Delivery
+	err := l.update(ctx, "take deliveries", func(t *tx) error {
+		due = due[:0]
+		err := t.each(`SELECT o.id, o.version, o.kind, o.workflow_id, o.topic, o.url, o.body, o.tries, COALESCE(a.attempt, '')
+				FROM outbox o LEFT JOIN attempts a ON a.key = o.attempt_key
+				WHERE o.delivered_at = 0 AND o.due_at <= ? ORDER BY o.due_at LIMIT ?`, []any{micros(t.now), limit},
+			func(scan func(...any) error) error {
+				var d Delivery
+				var kind, topic, url, body string
+				var a call.Attempt
+				if err := scan(&d.ID, &d.Version, &kind, &d.WorkflowID, &topic, &url, &body, &d.Tries, document{&a}); err != nil {
+					return err
+				}
+				switch kind {
+				case kindAttempt:
+					d.Attempt = &a
+				case kindWake:
+					d.Wake = true
+				case kindWebhook:
+					d.Webhook = &Webhook{ID: topic, URL: url, Body: []byte(body)}
+				}
+				due = append(due, d)
+				return nil
+			})
+		for _, d := range due {
+			if err == nil {
+				err = t.exec(`UPDATE outbox SET due_at = ?, tries = tries + 1 WHERE id = ?`, micros(t.now.Add(leaseFor)), d.ID)
+			}
+		}
+		return err
+	})
+	return due, err
+}
+
+// Delivered settles a delivery, unless it was owed again meanwhile. With gone the flow is not there any more: nothing is
+// kept for it in the queue.
+func (l *Ledger) Delivered(ctx ctx, d Delivery, gone bool) error {
+	return l.update(ctx, "settle a delivery", func(t *tx) error {
+		var err error
+		if d.Webhook != nil {
+			err = t.exec(`UPDATE outbox SET delivered_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
+		} else {
+			err = t.exec(`DELETE FROM outbox WHERE id = ? AND version = ?`, d.ID, d.Version)
+		}
+		if err != nil || !gone {
+			return err
+		}
+		if err := t.leave(d.WorkflowID); err != nil {
+			return err
+		}
+		return t.grant()
+	})
+}
+
+// Failed puts a delivery off until retryAt.
+func (l *Ledger) Failed(ctx ctx, d Delivery, why string, retryAt time.Time) error {
+	return l.update(ctx, "put off a delivery", func(t *tx) error {
+		return t.exec(`UPDATE outbox SET due_at = ?, last_error = ? WHERE id = ? AND version = ?`, micros(retryAt), why, d.ID, d.Version)
+	})
+}
+
+// Tick does what only time brings about: it passes on wakes that were not used, and wakes those for whom a lease that
+// ended, or a dial that left the window, has made room. It returns when it has to be called next; zero: when something
+// changes.
+func (l *Ledger) Tick(ctx ctx) (next time.Time, err error) {
+	err = l.update(ctx, "tick", func(t *tx) error {
+		if err := t.grant(); err != nil {
+			return err
+		}
+		now := micros(t.now)
+		var at int64
+		_, err := t.get(`SELECT COALESCE(MIN(at), 0) FROM (
+				SELECT MIN(due_at) AS at FROM outbox WHERE delivered_at = 0
+				UNION ALL SELECT MIN(woken_until) FROM queue WHERE woken_until > ?
+				UNION ALL SELECT MIN(line_until) FROM attempts WHERE line_until > ? AND EXISTS (SELECT 1 FROM queue)
+				UNION ALL SELECT MIN(rate_until) FROM attempts WHERE rate_until > ? AND EXISTS (SELECT 1 FROM queue)
+				UNION ALL SELECT MIN(throttled_until) FROM accounts WHERE throttled_until > ? AND EXISTS (SELECT 1 FROM queue)
+			) AS times WHERE at IS NOT NULL`, []any{now, now, now, now}, &at)
+		next = moment(at)
+		return err
+	})
+	return next, err
+}

@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"time"
+
+	"redial/followup"
+)
+
+// wakeFor is how long a woken contact's capacity is kept for it. A flow on a live worker asks again within a fraction
+// of that; after it the wake passes on to the next.
+const wakeFor = 10 * time.Second
+
+// Classes of the queue, first served first.
+const (
+	classRetry = 1
+	classFirst = 2
+)
+
+// account is the one gateway account of a deployment.
+const account = "default"
+
+// SetLimits sets how many calls the account may carry at the same time and how many dials it may make in a window; 0 is
+// no limit. A raised limit wakes those who can dial now.
+func (l *Ledger) SetLimits(ctx ctx, lines, rate int, window time.Duration) error {
+	return l.update(ctx, "set limits", func(t *tx) error {
+		err := t.exec(`INSERT INTO accounts (name, lines, rate, rate_window) VALUES (?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET lines = excluded.lines, rate = excluded.rate, rate_window = excluded.rate_window`,
+			account, lines, rate, window.Microseconds())
+		if err != nil {
+			return err
+		}
+		return t.grant()
+	})
+}
+
+// capacity counts what the account carries and what it has promised.
+func (t *tx) capacity(f *followup.Facts) error {
+	var throttled, window int64
+	if _, err := t.get(`SELECT lines, rate, rate_window, throttled_until FROM accounts WHERE name = ?`, []any{account},
+		&f.Lines, &f.Rate, &window, &throttled); err != nil {
+		return err
+	}
+	f.Now, f.ThrottledUntil, f.Window = t.now, moment(throttled), time.Duration(window)*time.Microsecond
+	now := micros(t.now)
+	if f.Lines > 0 {
+		var until int64
+		if _, err := t.get(`SELECT COUNT(*), COALESCE(MAX(line_until), 0) FROM attempts WHERE line_until > ?`, []any{now}, &f.LinesUsed, &until); err != nil {
+			return err
+		}
+		f.LinesUntil = moment(until)
+	}
+	if f.Rate > 0 {
+		var next int64
+		if _, err := t.get(`SELECT COUNT(*), COALESCE(MIN(rate_until), 0) FROM attempts WHERE rate_until > ?`, []any{now}, &f.RateUsed, &next); err != nil {
+			return err
+		}
+		f.NextRateAt = moment(next)
+	}
+	_, err := t.get(`SELECT COUNT(*) FROM queue WHERE woken_until > ?`, []any{now}, &f.LinesReserved)
+	return err
+}
+
+// free is how many more dials the account could make now; -1 is no limit.
+func free(f followup.Facts) int {
+	n := -1
+	if f.Lines > 0 {
+		n = max(0, f.Lines-f.LinesUsed-f.LinesReserved)
+	}
+	if f.Rate > 0 {
+		pace := max(0, f.Rate-f.RateUsed-f.LinesReserved)
+		if n < 0 || pace < n {
+			n = pace
+		}
+	}
+	return n
+}
+
+// grant wakes as many waiting contacts as can dial now, in the order of the queue. It runs in the transaction that frees
+// something, so that no capacity is ever left unpromised while somebody waits for it.
+func (t *tx) grant() error {
+	now := micros(t.now)
+	if err := t.exec(`UPDATE queue SET woken_until = 0, missed = missed + 1 WHERE woken_until > 0 AND woken_until <= ?`, now); err != nil {
+		return err
+	}
+	var waiting int
+	if _, err := t.get(`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE woken_until = 0 LIMIT 1)`, nil, &waiting); err != nil || waiting == 0 {
+		return err
+	}
+	var f followup.Facts
+	if err := t.capacity(&f); err != nil {
+		return err
+	}
+	n := free(f)
+	if n == 0 || t.now.Before(f.ThrottledUntil) {
+		return nil
+	}
+	if n < 0 {
+		n = maxGroup
+	}
+	// Two contacts of one number must not be woken together: the second would only be held again.
+	var next []string
+	err := t.each(`SELECT q.workflow_id FROM queue q WHERE q.woken_until = 0
+			AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.target = q.target AND a.line_until > ?)
+			AND NOT EXISTS (SELECT 1 FROM queue o WHERE o.target = q.target AND o.workflow_id <> q.workflow_id
+				AND (o.woken_until > 0 OR (o.class, o.missed, -o.weight, o.arrived_at, o.workflow_id) < (q.class, q.missed, -q.weight, q.arrived_at, q.workflow_id)))
+			ORDER BY q.class, q.missed, q.weight DESC, q.arrived_at, q.workflow_id LIMIT ?`, []any{now, n},
+		func(scan func(...any) error) error {
+			var id string
+			err := scan(&id)
+			next = append(next, id)
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	for _, id := range next {
+		if err := t.exec(`UPDATE queue SET woken_until = ? WHERE workflow_id = ?`, micros(t.now.Add(wakeFor)), id); err != nil {
+			return err
+		}
+		if err := t.owe(delivery{kind: kindWake, workflowID: id, due: t.now}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enqueue puts a held contact into the queue, or keeps it at its place there; a promise made to it is over.
+func (t *tx) enqueue(r followup.ClearanceRequest) error {
+	class := classFirst
+	if r.N > 1 {
+		class = classRetry
+	}
+	return t.exec(`INSERT INTO queue (workflow_id, target, class, arrived_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (workflow_id) DO UPDATE SET woken_until = 0, target = excluded.target`,
+		r.WorkflowID, r.Request.To.URI, class, micros(t.now))
+}
+
+// leave takes a contact out of the queue.
+func (t *tx) leave(workflowID string) error {
+	return t.exec(`DELETE FROM queue WHERE workflow_id = ?`, workflowID)
+}

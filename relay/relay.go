@@ -1,0 +1,202 @@
+// Package relay delivers what the ledger owes: signals and wakes to call flows, signed webhooks to other systems. What is
+// owed is on disk, so that a Temporal server or a receiver that is away costs time and nothing else.
+package relay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"go.temporal.io/api/serviceerror"
+	"go.uber.org/zap"
+
+	"redial/ledger"
+	"redial/workflows"
+)
+
+const (
+	batch       = 128              // deliveries taken from the ledger at once, and under way at most
+	signalFor   = 10 * time.Second // how long one signal may take
+	webhookFor  = 20 * time.Second // how long one webhook may take, its redirects included: there are none
+	lookAtLeast = 30 * time.Second // how often the ledger is asked although it said that nothing is due
+)
+
+// Ledger is what the relay asks of the ledger.
+type Ledger interface {
+	Due(ctx context.Context, limit int) ([]ledger.Delivery, error)
+	Delivered(ctx context.Context, d ledger.Delivery, gone bool) error
+	Failed(ctx context.Context, d ledger.Delivery, why string, retryAt time.Time) error
+	Tick(ctx context.Context) (next time.Time, err error)
+	Changed() <-chan struct{}
+}
+
+// Flows is the part of Temporal's client that the relay needs. Plain signals only: a late event must not start a call.
+type Flows interface {
+	SignalWorkflow(ctx context.Context, workflowID, runID, signal string, arg any) error
+}
+
+// Config is what a relay needs. Ledger, Flows and Logger are required.
+type Config struct {
+	Ledger Ledger
+	Flows  Flows
+	Logger *zap.Logger
+	// Secret signs webhooks (Standard Webhooks, "whsec_…"). Without it webhooks stay owed, and say why.
+	Secret string
+}
+
+// Relay delivers until it is told to stop.
+type Relay struct {
+	Config
+	signer *standardwebhooks.Webhook
+	client *http.Client
+	slots  chan struct{}
+	out    sync.WaitGroup
+}
+
+// New makes a relay. The error is about the secret.
+func New(c Config) (*Relay, error) {
+	r := &Relay{Config: c, slots: make(chan struct{}, batch), client: &http.Client{Timeout: webhookFor,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	if c.Secret == "" {
+		return r, nil
+	}
+	var err error
+	if r.signer, err = standardwebhooks.NewWebhook(c.Secret); err != nil {
+		return nil, errors.New("it is no Standard Webhooks secret: write whsec_ and base64")
+	}
+	return r, nil
+}
+
+// Run delivers until ctx ends, then lets deliveries under way finish.
+func (r *Relay) Run(ctx context.Context) error {
+	defer r.out.Wait()
+	for ctx.Err() == nil {
+		wait, err := r.round(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.Logger.Warn("the ledger could not be asked what is due", zap.Error(err))
+			wait = time.Second
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-r.Ledger.Changed():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+// round hands out what is due and returns how long there is nothing to do.
+func (r *Relay) round(ctx context.Context) (time.Duration, error) {
+	for {
+		next, err := r.Ledger.Tick(ctx)
+		if err != nil {
+			return 0, err
+		}
+		due, err := r.Ledger.Due(ctx, batch)
+		if err != nil {
+			return 0, err
+		}
+		for _, d := range due {
+			r.slots <- struct{}{}
+			r.out.Go(func() {
+				defer func() { <-r.slots }()
+				r.deliver(context.WithoutCancel(ctx), d)
+			})
+		}
+		if len(due) == batch {
+			continue
+		}
+		if next.IsZero() {
+			return lookAtLeast, nil
+		}
+		return min(max(time.Until(next), time.Millisecond), lookAtLeast), nil
+	}
+}
+
+// deliver makes one delivery and writes down what came of it.
+func (r *Relay) deliver(ctx context.Context, d ledger.Delivery) {
+	gone, err := r.send(ctx, d)
+	log := r.Logger.With(zap.String("workflow_id", d.WorkflowID), zap.Int("try", d.Tries+1))
+	if err == nil {
+		if gone {
+			log.Info("nobody is there any more for a delivery")
+		}
+		err = r.Ledger.Delivered(ctx, d, gone)
+	} else {
+		retryAt := time.Now().Add(r.pause(d))
+		log.Warn("a delivery failed", zap.Error(err), zap.Time("again_at", retryAt))
+		err = r.Ledger.Failed(ctx, d, err.Error(), retryAt)
+	}
+	if err != nil {
+		log.Warn("a delivery could not be written down and will be made again", zap.Error(err))
+	}
+}
+
+// pause is the wait after a failed delivery: it doubles from half a second. A flow is told within half a minute of its
+// server's return; somebody else's system is asked for days, at last every hour.
+func (r *Relay) pause(d ledger.Delivery) time.Duration {
+	longest := 15 * time.Second
+	if d.Webhook != nil {
+		longest = time.Hour
+	}
+	return min(500*time.Millisecond<<min(d.Tries, 20), longest)
+}
+
+// send delivers. It is gone when there is no such run any more.
+func (r *Relay) send(ctx context.Context, d ledger.Delivery) (gone bool, err error) {
+	if d.Webhook != nil {
+		return false, r.post(ctx, *d.Webhook)
+	}
+	ctx, cancel := context.WithTimeout(ctx, signalFor)
+	defer cancel()
+	if d.Wake {
+		err = r.Flows.SignalWorkflow(ctx, d.WorkflowID, "", workflows.SignalWake, nil)
+	} else {
+		err = r.Flows.SignalWorkflow(ctx, d.WorkflowID, "", workflows.SignalAttempt, d.Attempt)
+	}
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return true, nil
+	}
+	return false, err
+}
+
+// post sends one webhook, signed the Standard Webhooks way. Any 2xx takes it.
+func (r *Relay) post(ctx context.Context, w ledger.Webhook) error {
+	if r.signer == nil {
+		return errors.New("there is no secret to sign the webhook with: set REDIAL_ESCALATION_SECRET")
+	}
+	now := time.Now()
+	signature, err := r.signer.Sign(w.ID, now, w.Body)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(w.Body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "redial")
+	request.Header.Set(standardwebhooks.HeaderWebhookID, w.ID)
+	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	response, err := r.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("the receiver answered %s", response.Status)
+	}
+	return nil
+}

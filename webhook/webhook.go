@@ -1,0 +1,160 @@
+// Package webhook is where the gateway reports on calls. It answers 200 only when what was reported is on disk.
+package webhook
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+
+	"redial/call"
+	"redial/internal/notify"
+	"redial/internal/token"
+	"redial/koreai"
+)
+
+// MaxBody is the largest notification that is taken, in bytes. The gateway's own documents show some 1.5 KB.
+const MaxBody = 64 << 10
+
+// storeFor is how long a request waits for a slow ledger before it says 503. The gateway is not known to send a
+// notification twice, so waiting here is the only second try there is; it is not known to wait longer than ten seconds
+// for an answer either.
+const storeFor = 8 * time.Second
+
+// Ledger is what the webhook asks of the ledger.
+type Ledger interface {
+	Receive(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error
+	Ready(ctx context.Context) error
+}
+
+// Config is what a webhook needs. Ledger, Keys and Logger are required.
+type Config struct {
+	Ledger Ledger
+	Keys   token.Keys
+	// Zone is where times of first-generation notifications are read (KORE_TIMEZONE); nil is UTC.
+	Zone   *time.Location
+	Logger *zap.Logger
+}
+
+// Webhook is the public handler: POST /notify/{token}, GET /healthz, GET /readyz, and nothing else.
+type Webhook struct {
+	Config
+	engine   *gin.Engine
+	draining atomic.Bool
+}
+
+// New makes a webhook.
+func New(c Config) *Webhook {
+	gin.SetMode(gin.ReleaseMode)
+	w := &Webhook{Config: c, engine: gin.New()}
+	// The gateway follows no redirect: a path is right, or it is unknown.
+	w.engine.RedirectTrailingSlash = false
+	w.engine.HandleMethodNotAllowed = false
+	w.engine.Use(w.log, w.recover)
+	w.engine.POST(notify.Path+":token", w.notify)
+	w.engine.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
+	w.engine.GET("/readyz", w.ready)
+	return w
+}
+
+// ServeHTTP serves the routes.
+func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.engine.ServeHTTP(rw, r) }
+
+// Drain makes the webhook say that it is not ready, so that a load balancer sends no more; requests are still served.
+func (w *Webhook) Drain() { w.draining.Store(true) }
+
+func (w *Webhook) notify(c *gin.Context) {
+	received := time.Now()
+	key, late, err := w.Keys.Open(c.Param("token"), received)
+	if err != nil {
+		c.Status(http.StatusNotFound)
+		return
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxBody))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			c.String(http.StatusRequestEntityTooLarge, "a notification has at most %d bytes\n", MaxBody)
+			return
+		}
+		c.String(http.StatusBadRequest, "the notification did not arrive whole\n")
+		return
+	}
+	c.Set("attempt", key)
+	events, err := koreai.Decode(raw, koreai.DecodeOptions{Zone: w.Zone, ReceivedAt: received})
+	unreadable := ""
+	if err != nil {
+		unreadable = err.Error()
+		w.Logger.Warn("a notification could not be read and is kept", zap.String("attempt", key), zap.Error(err))
+	}
+	if err := w.store(c.Request.Context(), key, raw, events, unreadable); err != nil {
+		w.Logger.Error("a notification could not be stored", zap.String("attempt", key), zap.Error(err))
+		c.Header("Retry-After", "5")
+		c.String(http.StatusServiceUnavailable, "the notification could not be stored; send it again\n")
+		return
+	}
+	if late {
+		w.Logger.Info("a notification came after its token's time", zap.String("attempt", key))
+	}
+	c.Status(http.StatusOK)
+}
+
+// store writes the notification to the ledger, and tries again while the ledger is slow or locked. The write goes on
+// when the gateway hangs up: what has arrived is not to be lost for want of somebody to tell.
+func (w *Webhook) store(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeFor)
+	defer cancel()
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = 50 * time.Millisecond
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, w.Ledger.Receive(ctx, key, raw, events, unreadable)
+	}, backoff.WithBackOff(pause))
+	return err
+}
+
+func (w *Webhook) ready(c *gin.Context) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), 2*time.Second)
+	defer cancel()
+	switch err := w.Ledger.Ready(ctx); {
+	case w.draining.Load():
+		c.String(http.StatusServiceUnavailable, "stopping\n")
+	case err != nil:
+		w.Logger.Warn("the ledger is not ready", zap.Error(err))
+		c.String(http.StatusServiceUnavailable, "the ledger cannot be written\n")
+	default:
+		c.String(http.StatusOK, "ready\n")
+	}
+}
+
+// log writes the access log. Tokens are credentials and are masked; a probe of an orchestrator is no news.
+func (w *Webhook) log(c *gin.Context) {
+	begin := time.Now()
+	c.Next()
+	path := c.Request.URL.Path
+	level := zap.InfoLevel
+	if strings.HasSuffix(path, "z") && c.Writer.Status() < http.StatusBadRequest {
+		level = zap.DebugLevel
+	}
+	if entry := w.Logger.Check(level, "request"); entry != nil {
+		entry.Write(zap.String("method", c.Request.Method), zap.String("path", token.Mask(path)), zap.Int("status", c.Writer.Status()),
+			zap.Duration("took", time.Since(begin)), zap.String("from", c.ClientIP()), zap.String("attempt", c.GetString("attempt")))
+	}
+}
+
+// recover turns a panic into a 500 without gin's own dump, which would print the path and with it the token.
+func (w *Webhook) recover(c *gin.Context) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.Logger.Error("panic", zap.Any("panic", p), zap.Stack("stack"))
+			c.AbortWithStatus(http.StatusInternalServerError)
+		}
+	}()
+	c.Next()
+}

@@ -1,0 +1,99 @@
+// Package workflows holds the call flows. Flow is the handle with which a flow is written, and OutboundCall is the
+// standard flow, written with it. Workflow code is deterministic: whatever depends on a clock, a time zone, a default or
+// the ledger is decided in an activity, and its answer is in the history.
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// Task queues. Dials have one of their own, so that setting its rate to zero stops all dialing at once.
+const (
+	TaskQueue     = "redial"
+	DialTaskQueue = "redial-dial"
+)
+
+// Signals and queries that a flow answers to.
+const (
+	SignalAttempt = "redial.attempt" // carries a call.Attempt: the attempt as it stands
+	SignalWake    = "redial.wake"    // carries nothing: what a held contact waited for has happened
+	QueryStatus   = "status"         // returns a Status
+)
+
+// NameOutboundCall is the type name of the standard flow.
+const NameOutboundCall = "OutboundCall"
+
+// Search attributes by which runs are found in the Temporal UI. None of them ever holds a number or a name.
+var (
+	AttributeCampaign   = temporal.NewSearchAttributeKeyKeyword("RedialCampaign")
+	AttributeState      = temporal.NewSearchAttributeKeyKeyword("RedialState")
+	AttributeOutcome    = temporal.NewSearchAttributeKeyKeyword("RedialOutcome")
+	AttributeReason     = temporal.NewSearchAttributeKeyKeyword("RedialReason")
+	AttributeAttempts   = temporal.NewSearchAttributeKeyInt64("RedialAttempts")
+	AttributeNextAction = temporal.NewSearchAttributeKeyTime("RedialNextAction")
+)
+
+// SearchAttributes are all of them, for registration.
+func SearchAttributes() []temporal.SearchAttributeKey {
+	return []temporal.SearchAttributeKey{AttributeCampaign, AttributeState, AttributeOutcome, AttributeReason, AttributeAttempts, AttributeNextAction}
+}
+
+// State is where a flow stands, in its search attribute and in its status.
+type State string
+
+const (
+	StateCalling    State = "calling"    // an attempt is dialed or under way
+	StateHeld       State = "held"       // an attempt waits for leave to dial
+	StateWaiting    State = "waiting"    // the next attempt is due later
+	StateEscalating State = "escalating" // people are being told
+	StateDone       State = "done"       // the contact has its outcome
+)
+
+// Input is the input of a call flow: one contact, and how it is to be called.
+type Input struct {
+	ContactID string          `json:"contact_id"`
+	Campaign  string          `json:"campaign,omitempty"`
+	To        call.Target     `json:"to"`
+	Caller    string          `json:"caller"`
+	Trunk     string          `json:"trunk,omitempty"`
+	Metadata  map[string]any  `json:"metadata,omitempty"`
+	Policy    followup.Policy `json:"policy"`
+}
+
+// Status is the answer to the status query.
+type Status struct {
+	State    State          `json:"state"`
+	Wait     *followup.Hold `json:"wait,omitempty"` // what the flow waits for
+	Attempts []call.Attempt `json:"attempts"`
+	Outcome  call.Outcome   `json:"outcome,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+}
+
+const noCampaign = "-"
+
+// WorkflowID is the workflow id of a contact: redial/<campaign or ->/<contact id>.
+func WorkflowID(campaign, contactID string) string {
+	if campaign == "" {
+		campaign = noCampaign
+	}
+	return fmt.Sprintf("redial/%s/%s", campaign, contactID)
+}
+
+// ParseWorkflowID is the inverse of WorkflowID.
+func ParseWorkflowID(id string) (campaign, contactID string, ok bool) {
+	rest, found := strings.CutPrefix(id, "redial/")
+	campaign, contactID, split := strings.Cut(rest, "/")
+	if !found || !split || campaign == "" || contactID == "" {
+		return "", "", false
+	}
+	if campaign == noCampaign {
+		campaign = ""
+	}
+	return campaign, contactID, true
+}
