@@ -4,6 +4,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -59,6 +60,8 @@ type Activities struct {
 	Ledger     Ledger
 	Gateway    Gateway
 	NotifyURLs NotifyURLs
+	// Caller and Trunk are taken by attempts that name none.
+	Caller, Trunk string
 }
 
 // DialoutInput is one attempt of a contact. What the policy leaves open is filled in when the attempt is dialed.
@@ -68,21 +71,22 @@ type DialoutInput struct {
 	ContactID  string            `json:"contact_id"`
 	Campaign   string            `json:"campaign,omitempty"`
 	To         call.Target       `json:"to"`
-	Caller     string            `json:"caller"`
-	Trunk      string            `json:"trunk,omitempty"`
+	Caller     string            `json:"caller,omitempty"` // empty: the deployment's
+	Trunk      string            `json:"trunk,omitempty"`  // empty: the deployment's
 	Metadata   map[string]any    `json:"metadata,omitempty"`
 	Dial       followup.Dial     `json:"dial,omitzero"`
 	Lifetime   followup.Duration `json:"lifetime,omitempty"`
 	MidCall    bool              `json:"mid_call,omitempty"` // signal while the call is under way, too
 }
 
-func (in DialoutInput) request(info activity.Info) followup.ClearanceRequest {
+func (a *Activities) request(in DialoutInput, info activity.Info) followup.ClearanceRequest {
+	caller, trunk := cmp.Or(in.Caller, a.Caller), cmp.Or(in.Trunk, a.Trunk)
 	p := followup.Policy{Dial: in.Dial, Lifetime: in.Lifetime}.WithDefaults()
 	workflowID := info.WorkflowExecution.ID
 	return followup.ClearanceRequest{
 		Key: call.AttemptKey(workflowID, in.FirstRunID, in.N), N: in.N,
 		WorkflowID: workflowID, FirstRunID: in.FirstRunID, ContactID: in.ContactID, Campaign: in.Campaign,
-		Request:  p.Dial.Request(in.To, in.Caller, in.Trunk, in.Metadata),
+		Request:  p.Dial.Request(in.To, caller, trunk, in.Metadata),
 		HearFor:  p.Dial.HearFor(),
 		Lifetime: time.Duration(p.Lifetime),
 		MidCall:  in.MidCall,
@@ -101,7 +105,7 @@ type DialoutResult struct {
 // key before the request leaves, and an attempt that is recorded is never sent again unless it was provably no call.
 // Short waits are errors that the server retries; longer ones are returned, and the flow sleeps.
 func (a *Activities) Dialout(ctx context.Context, in DialoutInput) (DialoutResult, error) {
-	r := in.request(activity.GetInfo(ctx))
+	r := a.request(in, activity.GetInfo(ctx))
 	for {
 		c, err := a.Ledger.Clear(ctx, r)
 		switch {

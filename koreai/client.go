@@ -56,12 +56,12 @@ func (c *Client) GoString() string { return c.String() }
 // holds the gateway's own words or the error: one line of at most 200 characters without secrets, URLs of notifications
 // or the number dialed.
 func (c *Client) Dial(ctx context.Context, req call.DialRequest, notifyURL string, sendBy time.Time) call.DialAnswer {
-	words := newScrubber(c.cfg.ClientSecret, req, notifyURL)
+	clean := newScrubber(c.cfg.ClientSecret, req, notifyURL)
 	body, err := encode(c.cfg.BotID, req, notifyURL)
 	if err != nil {
-		return call.DialAnswer{Class: call.AnswerRefused, Message: words.line("not sent: " + err.Error())}
+		return call.DialAnswer{Class: call.AnswerRefused, Message: clean.line("not sent: " + err.Error())}
 	}
-	answer := c.once(ctx, body, sendBy, words)
+	answer := c.once(ctx, body, sendBy, clean)
 	if answer.Class != call.AnswerRefused || answer.HTTPStatus != http.StatusUnauthorized {
 		return answer
 	}
@@ -69,26 +69,26 @@ func (c *Client) Dial(ctx context.Context, req call.DialRequest, notifyURL strin
 		answer.Class = call.AnswerNotPlaced
 		return answer
 	}
-	return c.once(ctx, body, sendBy, words)
+	return c.once(ctx, body, sendBy, clean)
 }
 
 // once sends the request a single time, under a JWT of its own.
-func (c *Client) once(ctx context.Context, body []byte, sendBy time.Time, words scrubber) call.DialAnswer {
+func (c *Client) once(ctx context.Context, body []byte, sendBy time.Time, clean scrubber) call.DialAnswer {
 	now := time.Now()
 	token, err := c.sign(now)
 	if err != nil {
-		return call.DialAnswer{Class: call.AnswerRefused, Message: words.line("not sent: signing the JWT failed: " + err.Error())}
+		return call.DialAnswer{Class: call.AnswerRefused, Message: clean.line("not sent: signing the JWT failed: " + err.Error())}
 	}
-	words = words.hide(token)
+	clean = clean.hide(token)
 	wire, err := c.compose(body, token)
 	if err != nil {
-		return call.DialAnswer{Class: call.AnswerRefused, Message: words.line("not sent: " + err.Error())}
+		return call.DialAnswer{Class: call.AnswerRefused, Message: clean.line("not sent: " + err.Error())}
 	}
 	reply, err := c.exchange(ctx, wire, sendBy)
 	if err != nil {
-		return c.failure(err, words)
+		return c.failure(err, clean)
 	}
-	return classify(reply, time.Now(), words)
+	return classify(reply, time.Now(), clean)
 }
 
 // compose writes the whole request out, so that it can be handed over in one write and its first byte is one event. The

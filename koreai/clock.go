@@ -63,7 +63,7 @@ func parseSlashed(s string, zone *time.Location) time.Time {
 		}
 	}
 	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, zone)
-	if month > 12 || t.Day() != day || hour > 23 || minute > 59 || second > 59 {
+	if t.Month() != time.Month(month) || t.Day() != day || hour > 23 || minute > 59 || second > 59 {
 		return time.Time{}
 	}
 	return t

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"redial/call"
@@ -55,31 +56,36 @@ func (c *Client) exchange(ctx context.Context, request []byte, sendBy time.Time)
 	}
 	defer conn.Close()
 
-	// The deadlines come before the hook that the end of ctx pulls, so that they cannot undo it.
-	if err := errors.Join(conn.SetReadDeadline(time.Now().Add(c.cfg.ResponseTimeout)), conn.SetWriteDeadline(sendBy)); err != nil {
-		return reply{}, &unsent{err}
+	if err := handOver(ctx, conn, request, sendBy, c.cfg.ResponseTimeout); err != nil {
+		return reply{}, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := ctx.Err(); err != nil {
-		return reply{}, &unsent{context.Cause(ctx)}
-	}
-	if !time.Now().Before(sendBy) {
-		return reply{}, &unsent{errTooLate}
-	}
-	// Under TLS the count is of whole records: of a record that left in part nothing can be read at the other end.
-	written, err := conn.Write(request)
-	if err != nil {
-		if written == 0 {
-			return reply{}, &unsent{err}
-		}
-		return reply{}, err
-	}
 	answer, err := receive(conn)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return answer, err
+}
+
+// handOver writes the request in one piece, unless it is too late for that, and starts the wait for the answer. Its error
+// is *unsent exactly when no byte was handed to the network. Under TLS the count of written bytes is of whole records: of
+// a record that left in part nothing can be read at the other end.
+func handOver(ctx context.Context, conn net.Conn, request []byte, sendBy time.Time, wait time.Duration) error {
+	if err := errors.Join(conn.SetReadDeadline(time.Now().Add(wait)), conn.SetWriteDeadline(sendBy)); err != nil {
+		return &unsent{err}
+	}
+	if ctx.Err() != nil {
+		return &unsent{context.Cause(ctx)}
+	}
+	if !time.Now().Before(sendBy) {
+		return &unsent{errTooLate}
+	}
+	written, err := conn.Write(request)
+	if err != nil && written == 0 {
+		return &unsent{err}
+	}
+	return err
 }
 
 // receive reads the final answer, past any interim ones. A body that breaks off does not matter once there is a status.
@@ -128,26 +134,30 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 }
 
 // failure is the answer when none was read.
-func (c *Client) failure(err error, words scrubber) call.DialAnswer {
+func (c *Client) failure(err error, clean scrubber) call.DialAnswer {
 	var not *unsent
 	if errors.As(err, &not) {
 		return call.DialAnswer{Class: call.AnswerNotPlaced,
-			Message: words.line(fmt.Sprintf("nothing was sent to %s: %s", c.endpoint.Host, plainCause(err)))}
+			Message: clean.line(fmt.Sprintf("nothing was sent to %s: %s", c.endpoint.Host, plainCause(err)))}
 	}
 	return call.DialAnswer{Class: call.AnswerUnknown,
-		Message: words.line(fmt.Sprintf("the request went to %s and no answer could be read, so that a phone may be ringing: %s", c.endpoint.Host, plainCause(err)))}
+		Message: clean.line(fmt.Sprintf("the request went to %s and no answer could be read, so that a phone may be ringing: %s", c.endpoint.Host, plainCause(err)))}
 }
 
 // plainCause says in words what a few errors of the network leave to the expert.
 func plainCause(err error) string {
+	text := err.Error()
+	for _, eof := range []string{io.ErrUnexpectedEOF.Error(), io.EOF.Error()} {
+		if prefix, ended := strings.CutSuffix(text, eof); ended {
+			return prefix + "the connection was closed"
+		}
+	}
 	var timeout net.Error
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was closed"
 	case errors.Is(err, context.Canceled):
 		return "the dial was canceled"
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return "time ran out (" + err.Error() + ")"
+		return "time ran out (" + text + ")"
 	}
-	return err.Error()
+	return text
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -19,10 +20,10 @@ const (
 // Timers are the limits of answering-machine detection. All four run on the gateway's clock, from the answer, except
 // GreetingCompletion, which is a silence.
 type Timers struct {
-	NoSpeech           time.Duration `json:"no_speech"`           // default 5 s
-	Decision           time.Duration `json:"decision"`            // default 15 s
-	Tone               time.Duration `json:"tone"`                // default 20 s; ends detection, whatever it knows by then
-	GreetingCompletion time.Duration `json:"greeting_completion"` // default 2 s
+	NoSpeech           time.Duration // default 5 s
+	Decision           time.Duration // default 15 s
+	Tone               time.Duration // default 20 s; ends detection, whatever it knows by then
+	GreetingCompletion time.Duration // default 2 s
 }
 
 // defaultTimers are the documented defaults.
@@ -71,7 +72,7 @@ func detect(v voice, t Timers, threshold int) []amdEvent {
 	if v.deafAt > 0 {
 		findings = append(findings, finding{v.deafAt, amdError})
 	}
-	first := slices.MinFunc(findings, func(a, b finding) int { return int(a.at - b.at) })
+	first := slices.MinFunc(findings, func(a, b finding) int { return cmp.Compare(a.at, b.at) })
 	if first.at >= t.Tone {
 		return []amdEvent{{t.Tone, amdStopped}}
 	}

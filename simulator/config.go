@@ -59,7 +59,8 @@ type Config struct {
 	Seed uint64
 	// Profile draws the calls that nothing else decides; the zero value is a human every time.
 	Profile Profile
-	// PlainNumbers switches off the meaning of a target's last digits or user part (see [Simulator.Script]).
+	// PlainNumbers switches off the meaning of a target's last digits or user part (see [Simulator.Script]). Switch it on for
+	// lists of consecutive numbers, where one number in a hundred would have a meaning by accident. Default off.
 	PlainNumbers bool
 
 	// Lines is how many calls a trunk carries at once; a call above it is accepted and then fails with 503. Each value of

@@ -208,12 +208,11 @@ func reset(c *gin.Context) {
 	if wrapper, wraps := under.(interface{ Unwrap() http.ResponseWriter }); wraps {
 		under = wrapper.Unwrap()
 	}
-	hijacker, can := under.(http.Hijacker)
-	if !can {
+	if _, can := under.(http.Hijacker); !can {
 		// HTTP/2 has no connection to give away; the server resets the stream instead.
 		panic(http.ErrAbortHandler)
 	}
-	conn, _, err := hijacker.Hijack()
+	conn, _, err := c.Writer.Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}

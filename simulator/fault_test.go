@@ -90,8 +90,9 @@ func TestEveryFaultOfANotificationIsTheOneAskedFor(t *testing.T) {
 			assert.Equal(t, "14", items[at].fields["callDuration"])
 		},
 		"human+odd_case": func(t *testing.T, call Call, items []item) {
-			assert.NotContains(t, items[0].fields, "machinedetection")
-			assert.Contains(t, items[0].fields, "MACHINEDETECTION", items[0].raw)
+			assert.NotContains(t, items[0].fields, "callconnecttime")
+			assert.Contains(t, items[0].fields, "CALLCONNECTTIME")
+			assert.Equal(t, "COMPLETED", items[0].fields["STATUS"])
 		},
 		"human+late": func(t *testing.T, call Call, items []item) {
 			require.Len(t, items, 1)

@@ -81,7 +81,7 @@ func (p payload) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// set replaces the value of a field, or adds the field.
+// set changes the value of a field, if there is one.
 func (p payload) set(key string, change func(any) any) payload {
 	for i, f := range p {
 		if f.key == key {
@@ -220,7 +220,7 @@ func (p payload) undocumented(f facts) payload {
 	return p
 }
 
-// spelledOddly changes the case of every key, and of the status: alternately all capitals and all small.
+// spelledOddly writes the keys alternately in capitals and in small letters, and the status in capitals.
 func (p payload) spelledOddly() payload {
 	odd := make(payload, len(p))
 	for i, f := range p {
@@ -230,8 +230,8 @@ func (p payload) spelledOddly() payload {
 			odd[i].key = strings.ToLower(f.key)
 		}
 	}
-	return odd.set("STATUS", func(v any) any { return strings.ToLower(fmt.Sprint(v)) }).
-		set("status", func(v any) any { return strings.ToUpper(fmt.Sprint(v)) })
+	shout := func(v any) any { return strings.ToUpper(fmt.Sprint(v)) }
+	return odd.set("STATUS", shout).set("status", shout)
 }
 
 // write turns news into the bytes that go out.

@@ -106,7 +106,7 @@ func gen1Samples(t *testing.T) []gen1Sample {
 	return samples
 }
 
-func TestTheDocumentedNotificationsOf2023AreReproducedByteForByteInEveryField(t *testing.T) {
+func TestTheDocumentedNotificationsOf2023AreReproducedInEveryField(t *testing.T) {
 	t.Parallel()
 	for _, sample := range gen1Samples(t) {
 		s, err := parseStep(sample.Script)
@@ -241,8 +241,9 @@ func TestGen2TellsTheWholeCall(t *testing.T) {
 			}
 			if strings.Contains(script, "late_verdict") {
 				statuses := d.mail.statuses()
-				assert.Equal(t, want[len(want)-1], statuses[len(statuses)-1], "the verdict comes last")
-				terminal := d.mail.all()[slices.Index(statuses, "completed")]
+				end := slices.Index(statuses, "completed")
+				assert.Greater(t, slices.Index(statuses, want[len(want)-1]), end, "the verdict comes after the end")
+				terminal := d.mail.all()[end]
 				assert.NotContains(t, terminal.fields, "machineDetection", "and the end did not know it")
 			}
 		})

@@ -34,15 +34,56 @@ const (
 	defaultThreshold = 9
 )
 
-// Requested is what a dialout request asked for, with defaults filled in.
+// Requested is what a dialout request asked for, with defaults filled in. In JSON its times are milliseconds.
 type Requested struct {
-	Timeout       time.Duration     `json:"timeout"` // from placing the call to giving up on an answer; default 60 s
-	Detection     Detection         `json:"machine_detection"`
-	Threshold     int               `json:"threshold_word_count"` // words in a greeting that make it a machine; default 9
-	Timers        Timers            `json:"timers"`
-	NoAMDEvents   bool              `json:"no_amd_events"` // amdEventsSubscription was an empty list
-	NotifyHeaders map[string]string `json:"notify_headers,omitempty"`
-	CallControl   json.RawMessage   `json:"call_control_parameter,omitempty"`
+	Timeout       time.Duration // from placing the call to giving up on an answer; default 60 s
+	Detection     Detection
+	Threshold     int // words in a greeting that make it a machine; default 9
+	Timers        Timers
+	NoAMDEvents   bool // amdEventsSubscription was an empty list
+	NotifyHeaders map[string]string
+	CallControl   json.RawMessage
+}
+
+// requestedJSON is [Requested] as records show it: the unit in the name, as in the API itself.
+type requestedJSON struct {
+	Timeout            int64             `json:"timeout_ms"`
+	Detection          Detection         `json:"machine_detection"`
+	Threshold          int               `json:"threshold_word_count"`
+	NoSpeech           int64             `json:"no_speech_timeout_ms"`
+	Decision           int64             `json:"decision_timeout_ms"`
+	Tone               int64             `json:"tone_timeout_ms"`
+	GreetingCompletion int64             `json:"greeting_completion_timeout_ms"`
+	NoAMDEvents        bool              `json:"no_amd_events"`
+	NotifyHeaders      map[string]string `json:"notify_headers,omitempty"`
+	CallControl        json.RawMessage   `json:"call_control_parameter,omitempty"`
+}
+
+// MarshalJSON writes times in whole milliseconds.
+func (r Requested) MarshalJSON() ([]byte, error) {
+	return json.Marshal(requestedJSON{
+		Timeout: r.Timeout.Milliseconds(), Detection: r.Detection, Threshold: r.Threshold,
+		NoSpeech: r.Timers.NoSpeech.Milliseconds(), Decision: r.Timers.Decision.Milliseconds(),
+		Tone: r.Timers.Tone.Milliseconds(), GreetingCompletion: r.Timers.GreetingCompletion.Milliseconds(),
+		NoAMDEvents: r.NoAMDEvents, NotifyHeaders: r.NotifyHeaders, CallControl: r.CallControl,
+	})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Requested) UnmarshalJSON(raw []byte) error {
+	var j requestedJSON
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return err
+	}
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	*r = Requested{
+		Timeout: ms(j.Timeout), Detection: j.Detection, Threshold: j.Threshold,
+		Timers: Timers{
+			NoSpeech: ms(j.NoSpeech), Decision: ms(j.Decision), Tone: ms(j.Tone), GreetingCompletion: ms(j.GreetingCompletion),
+		},
+		NoAMDEvents: j.NoAMDEvents, NotifyHeaders: j.NotifyHeaders, CallControl: j.CallControl,
+	}
+	return nil
 }
 
 // dialRequest is the body of a dialout request, understood.

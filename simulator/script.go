@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -352,15 +353,15 @@ var numberScripts = map[string]string{
 	"0912": "http=429", "0913": "human+never_ends",
 }
 
+// scriptUser matches a SIP user part that is a script: one that opens with an outcome, a response or an answer. Other
+// options do not count, for people may be called Long, or early.
+var scriptUser = regexp.MustCompile(`^(` + strings.ReplaceAll(wordList(outcomeWords), " ", "|") +
+	`|sip=[0-9]+|http=[0-9]+|reset_before|lost_answer|rubbish|no_ids)([,+]|$)`)
+
 // conventional gives the script that a target itself asks for, by its last digits or its SIP user part.
 func conventional(t target) (text string, found bool) {
 	if t.user != "" {
-		word, _, _ := strings.Cut(t.user, ",")
-		word, _, _ = strings.Cut(word, "+")
-		word, _, _ = strings.Cut(word, "=")
-		_, isOutcome := outcomeWords[word]
-		_, isOption := optionWords[word]
-		return t.user, isOutcome || isOption
+		return t.user, scriptUser.MatchString(t.user)
 	}
 	const suffix = 4
 	if len(t.digits) < suffix+4 {

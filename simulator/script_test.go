@@ -149,6 +149,9 @@ func TestATargetCanSayWhatBecomesOfIt(t *testing.T) {
 		"sip:sip=486@example.org":      "sip=486",
 		"sip:1234567890@1.2.3.4:1234":  "",
 		"sip:alice@example.org":        "",
+		"sip:long@example.org":         "", // a name
+		"sip:humane@example.org":       "",
+		"sip:http=503@example.org":     "http=503",
 	} {
 		parsed, err := parseTarget(text)
 		require.NoError(t, err, text)

@@ -34,10 +34,16 @@ type Ledger interface {
 	Ready(ctx context.Context) error
 }
 
-// Config is what a webhook needs. Ledger, Keys and Logger are required.
+// Tokens opens the tokens of notify URLs: the attempt that a token names, and whether its time is over. An error means
+// that this deployment did not make it.
+type Tokens interface {
+	Open(token string, now time.Time) (attemptKey string, late bool, err error)
+}
+
+// Config is what a webhook needs. Ledger, Tokens and Logger are required.
 type Config struct {
 	Ledger Ledger
-	Keys   token.Keys
+	Tokens Tokens
 	// Zone is where times of first-generation notifications are read (KORE_TIMEZONE); nil is UTC.
 	Zone   *time.Location
 	Logger *zap.Logger
@@ -72,7 +78,7 @@ func (w *Webhook) Drain() { w.draining.Store(true) }
 
 func (w *Webhook) notify(c *gin.Context) {
 	received := time.Now()
-	key, late, err := w.Keys.Open(c.Param("token"), received)
+	key, late, err := w.Tokens.Open(c.Param("token"), received)
 	if err != nil {
 		c.Status(http.StatusNotFound)
 		return

@@ -19,7 +19,7 @@ import (
 // worker never makes an attempt unknown.
 const StopTimeout = activities.DialoutTimeout + 5*time.Second
 
-// Config is what a worker needs: everything but Flows.
+// Config is what a worker needs. Client and Activities are required.
 type Config struct {
 	Client     client.Client
 	Activities *activities.Activities
@@ -30,7 +30,9 @@ type Config struct {
 // Run hosts flows and activities until ctx ends, then stops within StopTimeout. There are two task queues: flows and what
 // only writes to the ledger on the one, dials on the other, so that dialing alone can be stopped.
 func Run(ctx context.Context, c Config) error {
-	flows := sdk.New(c.Client, workflows.TaskQueue, sdk.Options{WorkerStopTimeout: StopTimeout, DisableRegistrationAliasing: true})
+	fatal := make(chan error, 2)
+	options := sdk.Options{WorkerStopTimeout: StopTimeout, DisableRegistrationAliasing: true, OnFatalError: func(err error) { fatal <- err }}
+	flows := sdk.New(c.Client, workflows.TaskQueue, options)
 	flows.RegisterWorkflowWithOptions(workflows.OutboundCall, workflow.RegisterOptions{Name: workflows.NameOutboundCall})
 	for name, flow := range c.Flows {
 		flows.RegisterWorkflowWithOptions(flow, workflow.RegisterOptions{Name: name})
@@ -43,7 +45,8 @@ func Run(ctx context.Context, c Config) error {
 	} {
 		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
-	dials := sdk.New(c.Client, workflows.DialTaskQueue, sdk.Options{WorkerStopTimeout: StopTimeout, DisableRegistrationAliasing: true, DisableWorkflowWorker: true})
+	options.DisableWorkflowWorker = true
+	dials := sdk.New(c.Client, workflows.DialTaskQueue, options)
 	dials.RegisterActivityWithOptions(c.Activities.Dialout, activity.RegisterOptions{Name: activities.NameDialout})
 
 	if err := flows.Start(); err != nil {
@@ -55,6 +58,10 @@ func Run(ctx context.Context, c Config) error {
 	}
 	// Dials stop first: their answers still have to reach the flows' history.
 	defer dials.Stop()
-	<-ctx.Done()
-	return nil
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-fatal:
+		return fmt.Errorf("worker: %w", err)
+	}
 }

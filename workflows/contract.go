@@ -60,8 +60,8 @@ type Input struct {
 	ContactID string          `json:"contact_id"`
 	Campaign  string          `json:"campaign,omitempty"`
 	To        call.Target     `json:"to"`
-	Caller    string          `json:"caller"`
-	Trunk     string          `json:"trunk,omitempty"`
+	Caller    string          `json:"caller,omitempty"` // empty: the deployment's
+	Trunk     string          `json:"trunk,omitempty"`  // empty: the deployment's
 	Metadata  map[string]any  `json:"metadata,omitempty"`
 	Policy    followup.Policy `json:"policy"`
 }

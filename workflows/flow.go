@@ -331,4 +331,3 @@ func shorten(s string) string {
 	}
 	return s
 }
-

@@ -16,7 +16,6 @@ import (
 	"redial/call"
 	"redial/internal/notify"
 	"redial/internal/token"
-	"redial/koreai"
 	"redial/phone"
 )
 
@@ -82,19 +81,6 @@ func From(environment map[string]string) (Config, error) {
 		return c, &Error{name, bad.Err.Error()}
 	}
 	return c, err
-}
-
-// Gateway is the client of the configured account.
-func (c Config) Gateway() (*koreai.Client, error) {
-	g, err := koreai.New(koreai.Config{BaseURL: c.KoreBaseURL, BotID: c.KoreBotID, ClientID: c.KoreClientID,
-		ClientSecret: c.KoreClientSecret, API: koreai.API(c.KoreAPI)})
-	var field *koreai.FieldError
-	if errors.As(err, &field) {
-		variable := map[string]string{"BaseURL": "KORE_BASE_URL", "BotID": "KORE_BOT_ID", "ClientID": "KORE_CLIENT_ID",
-			"ClientSecret": "KORE_CLIENT_SECRET", "API": "KORE_API"}[field.Field]
-		return nil, &Error{variable, "it " + field.Problem}
-	}
-	return g, err
 }
 
 // NotifyKeys are the keys of the tokens in notify URLs.

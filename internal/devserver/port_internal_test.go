@@ -8,7 +8,7 @@ import (
 func TestAPortLostBetweenChoiceAndUseIsReplaced(t *testing.T) {
 	binary, err := Find()
 	if err != nil {
-		t.Skip("SKIPPED, the real engine is not here: ", err)
+		t.Skip("the real engine is not here:", err)
 	}
 	taken, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {

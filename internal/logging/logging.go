@@ -35,7 +35,9 @@ func (l temporalLogger) Warn(msg string, keyvals ...any)  { l.zap.Warnw(msg, key
 func (l temporalLogger) Error(msg string, keyvals ...any) { l.zap.Errorw(msg, keyvals...) }
 
 // With and WithCallerSkip are the SDK's optional refinements: child loggers, and the right line of code.
-func (l temporalLogger) With(keyvals ...any) log.Logger { return temporalLogger{l.zap.With(keyvals...)} }
+func (l temporalLogger) With(keyvals ...any) log.Logger {
+	return temporalLogger{l.zap.With(keyvals...)}
+}
 func (l temporalLogger) WithCallerSkip(n int) log.Logger {
 	return temporalLogger{l.zap.WithOptions(zap.AddCallerSkip(n))}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -62,7 +63,7 @@ type event struct {
 func report(events io.Reader, w io.Writer, verbose bool) error {
 	type test struct{ pkg, name string }
 	said := map[test]*strings.Builder{}
-	var skipped []string
+	skipped := map[string][]string{} // tests by reason
 
 	lines := bufio.NewReader(events)
 	for {
@@ -104,7 +105,8 @@ func report(events io.Reader, w io.Writer, verbose bool) error {
 				}
 				delete(said, key)
 			case e.Action == "skip" && e.Test != "":
-				skipped = append(skipped, "  "+e.Package+" "+e.Test+": "+reason(said[key]))
+				why := reason(said[key])
+				skipped[why] = append(skipped[why], "    "+e.Package+" "+e.Test)
 				delete(said, key)
 			case e.Action == "pass":
 				delete(said, key)
@@ -118,8 +120,11 @@ func report(events io.Reader, w io.Writer, verbose bool) error {
 		}
 	}
 	if len(skipped) > 0 {
-		slices.Sort(skipped)
-		fmt.Fprintf(w, "\nNOT RUN, %d skipped:\n%s\n", len(skipped), strings.Join(skipped, "\n"))
+		fmt.Fprintln(w, "\nNOT RUN:")
+		for _, why := range slices.Sorted(maps.Keys(skipped)) {
+			slices.Sort(skipped[why])
+			fmt.Fprintf(w, "  %s\n%s\n", why, strings.Join(skipped[why], "\n"))
+		}
 	}
 	return nil
 }

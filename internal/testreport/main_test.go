@@ -18,7 +18,7 @@ func TestReport(t *testing.T) {
 		{Action: "output", Package: "redial/a", Test: "TestBad", Output: "    a_test.go:2: got 1, want 2\n"},
 		{Action: "output", Package: "redial/a", Test: "TestBad", Output: "--- FAIL: TestBad (0.00s)\n"},
 		{Action: "fail", Package: "redial/a", Test: "TestBad"},
-		{Action: "output", Package: "redial/a", Test: "TestSkipped", Output: "    a_test.go:3: SKIPPED, the real engine is not here: x\n"},
+		{Action: "output", Package: "redial/a", Test: "TestSkipped", Output: "    a_test.go:3: the real engine is not here: x\n"},
 		{Action: "output", Package: "redial/a", Test: "TestSkipped", Output: "--- SKIP: TestSkipped (0.00s)\n"},
 		{Action: "skip", Package: "redial/a", Test: "TestSkipped"},
 		{Action: "output", Package: "redial/a", Test: "TestPanics", Output: "panic: out of range\n"},
@@ -49,8 +49,9 @@ FAIL	redial/a	0.1s
 ok  	redial/b	0.2s
 a line of somebody else
 
-NOT RUN, 1 skipped:
-  redial/a TestSkipped: SKIPPED, the real engine is not here: x
+NOT RUN:
+  the real engine is not here: x
+    redial/a TestSkipped
 `
 	if got.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)

@@ -25,7 +25,7 @@ func Binary(tb testing.TB) string {
 	if slices.Contains(strings.Split(os.Getenv(Require), ","), "temporal") {
 		tb.Fatal(err)
 	}
-	tb.Skip("SKIPPED, the real engine is not here: ", err)
+	tb.Skip("the real engine is not here:", err)
 	return ""
 }
 

@@ -1,0 +1,249 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"redial/call"
+	"redial/followup"
+	"redial/internal/config"
+	"redial/internal/logging"
+	"redial/phone"
+	"redial/starter"
+	"redial/workflows"
+)
+
+// maxMetadata is the most metadata that is taken, in bytes: facts say to keep it below 4 KB, the limit of the gateway is
+// not known, and all of it stands in the run's history.
+const maxMetadata = 16 << 10
+
+// callFlags are the flags of redial call.
+type callFlags struct {
+	to, id, campaign, flow, caller, trunk, policy string
+	metadata                                      []string
+	metadataFile                                  string
+	wait, json                                    bool
+}
+
+func callCommand() *cobra.Command {
+	var f callFlags
+	c := &cobra.Command{
+		Use:   "call --to TARGET",
+		Short: "Start one outbound call",
+		Long: `Start a call flow for one contact. It dials until the contact has its outcome, for minutes or for weeks, whether or
+not this command waits. The same --id is never called twice.
+
+Exit status: 0 started, or with --wait an outcome exists; 1 it failed or the id was called before; 2 wrong usage or input.`,
+		Example: `  redial call --to +14155550100 --wait
+  redial call --to sip:anna@pbx.example.com --id anna-7 --policy reminder.yaml --metadata name=Anna`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return startCall(c, f) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.to, "to", "", "who is called: +E.164, tel: or sip: (required)")
+	flags.StringVar(&f.id, "id", "", "the contact's id; a random one where none is given")
+	flags.StringVar(&f.campaign, "campaign", "", "the campaign the contact belongs to")
+	flags.StringVar(&f.flow, "flow", workflows.NameOutboundCall, "the flow that makes the call")
+	flags.StringVar(&f.caller, "caller", "", "caller id; the worker's KORE_CALLER where none is given")
+	flags.StringVar(&f.trunk, "trunk", "", "trunk; the worker's KORE_TRUNK where none is given")
+	flags.StringVar(&f.policy, "policy", "", "file with the policy, YAML or JSON; the default policy where none is given")
+	flags.StringArrayVar(&f.metadata, "metadata", nil, "key=value for the bot; may be given several times")
+	flags.StringVar(&f.metadataFile, "metadata-json", "", "file with a JSON object for the bot; - reads standard input")
+	flags.BoolVar(&f.wait, "wait", false, "wait for the outcome and print the result")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	_ = c.MarkFlagRequired("to")
+	return c
+}
+
+func startCall(c *cobra.Command, f callFlags) error {
+	cfg, err := config.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	in, err := f.input(c.InOrStdin())
+	if err != nil {
+		return usageError{err}
+	}
+	if err := cfg.AllowTo.Check(in.To); err != nil {
+		return err
+	}
+	for _, warning := range in.Policy.Warnings() {
+		fmt.Fprintln(c.ErrOrStderr(), "redial: warning: "+warning)
+	}
+	o, err := temporalOptions()
+	if err != nil {
+		return err
+	}
+	temporal, err := connect(c.Context(), o, logging.ForTemporal(zap.NewNop()))
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	s := starter.Starter{Client: temporal, IDKey: cfg.IDKey()}
+	started, err := s.Call(c.Context(), f.flow, in)
+	if err != nil {
+		return err
+	}
+	if f.wait {
+		return awaitResult(c, s, started, f.json)
+	}
+	if f.json {
+		return printJSON(c.OutOrStdout(), started)
+	}
+	fmt.Fprintf(c.OutOrStdout(), "started %s (run %s); see: redial show %s\n", started.WorkflowID, started.RunID, started.ContactID)
+	return nil
+}
+
+// awaitResult waits for a call's outcome and prints it. A contact that was called before, by a run that Temporal does
+// not remember, is refused by the ledger: that is a failure, as it is when Temporal remembers.
+func awaitResult(c *cobra.Command, s starter.Starter, started starter.Call, asJSON bool) error {
+	fmt.Fprintf(c.ErrOrStderr(), "redial: waiting for the outcome of %s; it goes on when this command is stopped\n", started.WorkflowID)
+	r, err := s.Result(c.Context(), started)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = printJSON(c.OutOrStdout(), r)
+	} else {
+		printResult(c.OutOrStdout(), r)
+	}
+	if err == nil && r.Outcome == call.OutcomeDuplicateID {
+		err = fmt.Errorf("%w: %s; nothing was dialed", starter.ErrDuplicateID, r.Reason)
+	}
+	return err
+}
+
+// input makes a flow's input from the flags. All of its errors are the user's.
+func (f callFlags) input(stdin io.Reader) (workflows.Input, error) {
+	in := workflows.Input{ContactID: f.id, Campaign: f.campaign, Caller: f.caller, Trunk: f.trunk}
+	var err error
+	if in.To, err = phone.Parse(f.to, ""); err != nil {
+		return in, fmt.Errorf("--to: %w", err)
+	}
+	if in.Policy, err = readPolicy(f.policy); err != nil {
+		return in, err
+	}
+	in.Metadata, err = f.readMetadata(stdin)
+	return in, err
+}
+
+// readPolicy reads a policy file and fills in what it leaves open, so that what a run was started with stands in its
+// history.
+func readPolicy(file string) (followup.Policy, error) {
+	if file == "" {
+		return followup.Policy{}.WithDefaults(), nil
+	}
+	data, err := readFile(file, followup.MaxPolicySize)
+	if err != nil {
+		return followup.Policy{}, fmt.Errorf("--policy: %w", err)
+	}
+	p, err := followup.Parse(data)
+	if err != nil {
+		return p, fmt.Errorf("--policy %s: %w", file, err)
+	}
+	return p.WithDefaults(), nil
+}
+
+func (f callFlags) readMetadata(stdin io.Reader) (map[string]any, error) {
+	metadata := map[string]any{}
+	if f.metadataFile != "" {
+		data, err := readAll(f.metadataFile, stdin, maxMetadata)
+		if err != nil {
+			return nil, fmt.Errorf("--metadata-json: %w", err)
+		}
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		if err := decoder.Decode(&metadata); err != nil || decoder.More() {
+			return nil, fmt.Errorf("--metadata-json %s: it is not one JSON object", f.metadataFile)
+		}
+	}
+	for _, pair := range f.metadata {
+		key, value, found := strings.Cut(pair, "=")
+		if !found || key == "" {
+			return nil, fmt.Errorf("--metadata %q: write key=value", pair)
+		}
+		metadata[key] = value
+	}
+	if data, err := json.Marshal(metadata); err != nil || len(data) > maxMetadata {
+		return nil, fmt.Errorf("--metadata: more than %d bytes as JSON", maxMetadata)
+	}
+	if len(metadata) == 0 {
+		return nil, nil
+	}
+	return metadata, nil
+}
+
+func readAll(file string, stdin io.Reader, most int) ([]byte, error) {
+	if file != "-" {
+		return readFile(file, most)
+	}
+	data, err := io.ReadAll(io.LimitReader(stdin, int64(most)+1))
+	if err == nil && len(data) > most {
+		err = fmt.Errorf("standard input has more than %d bytes", most)
+	}
+	return data, err
+}
+
+func readFile(file string, most int) ([]byte, error) {
+	handle, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	data, err := io.ReadAll(io.LimitReader(handle, int64(most)+1))
+	if err == nil && len(data) > most {
+		err = fmt.Errorf("%s has more than %d bytes", file, most)
+	}
+	return data, err
+}
+
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+func printResult(w io.Writer, r call.Result) {
+	fmt.Fprintf(w, "%s: %s", r.WorkflowID, r.Outcome)
+	if r.Reason != "" {
+		fmt.Fprintf(w, " (%s)", r.Reason)
+	}
+	fmt.Fprintln(w)
+	for _, a := range r.Attempts {
+		fmt.Fprintf(w, "  attempt %d: %s\n", a.N, describeAttempt(a))
+	}
+}
+
+// describeAttempt is one attempt in words.
+func describeAttempt(a call.Attempt) string {
+	var b strings.Builder
+	if a.Disposition == "" {
+		fmt.Fprintf(&b, "%s", a.State)
+	} else {
+		fmt.Fprintf(&b, "%s", a.Disposition)
+	}
+	if a.Reason != "" {
+		fmt.Fprintf(&b, ", the gateway said %q", strings.TrimSpace(a.Reason+" "+a.ReasonCode))
+	}
+	if a.EndedBy != "" {
+		fmt.Fprintf(&b, ", %d s, ended by the %s", a.DurationS, a.EndedBy)
+	}
+	if a.Error != "" {
+		fmt.Fprintf(&b, ": %s", a.Error)
+	}
+	return b.String()
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// interrupted tells whether an error only says that the user stopped the command.
+func interrupted(ctx context.Context, err error) bool { return err != nil && ctx.Err() != nil }

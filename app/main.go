@@ -1,0 +1,89 @@
+// Package app is the command tree of redial.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"redial/internal/config"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1 // it was tried and did not work
+	exitUsage  = 2 // wrong usage, or wrong input; nothing was tried
+)
+
+// Main runs the command line of the process and exits.
+func Main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Run runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong usage or input. A context that ends
+// stops the command in order, as a SIGINT does.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintln(stderr, "redial: "+oneLine(err))
+	var usage usageError
+	var variable *config.Error
+	if errors.As(err, &usage) || errors.As(err, &variable) || strings.HasPrefix(err.Error(), "unknown command") {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a command line, or an input, that cannot be carried out as it is.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// oneLine is an error on one line: what wraps several says them in turn.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "redial",
+		Short: "Outbound calls that are not forgotten and not made twice",
+		Long: `Redial places outbound calls through the Kore.ai Voice Gateway as durable call flows: each call is a Temporal
+workflow that dials, waits for what the gateway reports, and calls again, escalates or ends as its policy says.
+
+Start with "redial demo". Settings come from the environment: KORE_*, REDIAL_* and Temporal's own TEMPORAL_*.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w; see %s --help", err, c.CommandPath())
+	})
+	root.AddCommand(demoCommand(), devCommand(), upCommand(), setupCommand(), simulatorCommand(), callCommand(), showCommand())
+	return root
+}
+
+// noArguments refuses arguments in words that name the command.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no argument, and was given %q", c.CommandPath(), args[0])
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"redial/internal/config"
+	"redial/internal/logging"
+	"redial/ledger"
+	"redial/workflows"
+)
+
+func showCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one contact: its attempts, its decisions, what it waits for and why",
+		Long: `Show what the ledger (REDIAL_DATABASE) knows of a contact, by its id or its workflow id: every attempt, every decision with
+its rule, and for an open contact what it waits for and until when. Where Temporal and a worker answer, the state of the
+run is shown beside it.`,
+		Example: `  redial show anna-7
+  redial show redial/-/anna-7 --json`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("redial show takes one id, and was given %d", len(args))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := config.FromEnvironment()
+			if err != nil {
+				return err
+			}
+			return show(c.Context(), cfg, args[0], asJSON, c.OutOrStdout())
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// shown is what redial show prints as JSON.
+type shown struct {
+	ledger.Contact
+	Run *workflows.Status `json:"run,omitempty"` // live, when a worker answers
+}
+
+func show(ctx context.Context, cfg config.Config, id string, asJSON bool, out io.Writer) error {
+	if path, found := strings.CutPrefix(cfg.Database, "sqlite:"); found {
+		if _, err := os.Stat(filepath.Clean(path)); errors.Is(err, os.ErrNotExist) {
+			return &config.Error{Variable: "REDIAL_DATABASE", Problem: "there is no ledger " + path + ": name the file that redial up writes"}
+		}
+	}
+	l, err := ledger.Open(ctx, cfg.Database, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	contact, err := l.Show(ctx, id)
+	if err != nil {
+		return err
+	}
+	s := shown{Contact: contact, Run: liveStatus(ctx, contact.WorkflowID)}
+	if asJSON {
+		return printJSON(out, s)
+	}
+	printContact(out, s)
+	return nil
+}
+
+// liveStatus asks the run itself; nil when nobody answers within two seconds.
+func liveStatus(ctx context.Context, workflowID string) *workflows.Status {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	o, err := temporalOptions()
+	if err != nil {
+		return nil
+	}
+	temporal, err := connect(ctx, o, logging.ForTemporal(zap.NewNop()))
+	if err != nil {
+		return nil
+	}
+	defer temporal.Close()
+	value, err := temporal.QueryWorkflow(ctx, workflowID, "", workflows.QueryStatus)
+	if err != nil {
+		return nil
+	}
+	var s workflows.Status
+	if value.Get(&s) != nil {
+		return nil
+	}
+	return &s
+}
+
+func printContact(w io.Writer, s shown) {
+	fmt.Fprintf(w, "contact  %s\nworkflow %s\nopened   %s\n", s.ContactID, s.WorkflowID, stamp(s.OpenedAt))
+	switch {
+	case s.Outcome != "":
+		fmt.Fprintf(w, "outcome  %s, %s", s.Outcome, stamp(s.ClosedAt))
+		if s.Reason != "" {
+			fmt.Fprintf(w, ": %s", s.Reason)
+		}
+		fmt.Fprintf(w, "  [%s]\n", s.Rule)
+	case s.Wait != nil:
+		fmt.Fprintf(w, "waits    %s, until %s at the latest  [%s]\n", s.Wait.Reason, stamp(s.Wait.Until), s.Wait.Rule)
+		if s.Wait.Event != "" {
+			fmt.Fprintf(w, "         or until %s\n", s.Wait.Event)
+		}
+	}
+	if s.Run != nil && s.Outcome == "" {
+		fmt.Fprintf(w, "run      %s\n", s.Run.State)
+	}
+	if e := s.Escalation; e != nil {
+		fmt.Fprintf(w, "people   %s\n", describeEscalation(*e))
+	}
+	fmt.Fprintln(w)
+	for _, line := range timeline(s.Contact) {
+		fmt.Fprintf(w, "%s  %s\n", stamp(line.at), line.text)
+	}
+}
+
+func describeEscalation(e ledger.Escalation) string {
+	switch {
+	case e.URL == "":
+		return "were told in the ledger's inbox"
+	case !e.DeliveredAt.IsZero():
+		return fmt.Sprintf("were told at %s, %s", e.URL, stamp(e.DeliveredAt))
+	default:
+		return fmt.Sprintf("could not be told yet at %s: %s (%d tries)", e.URL, e.LastError, e.Tries)
+	}
+}
+
+// stamp is a time as people read it, in UTC.
+func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05Z") }
+
+type moment struct {
+	at   time.Time
+	text string
+}
+
+// timeline is everything that happened to a contact, in order.
+func timeline(c ledger.Contact) []moment {
+	var lines []moment
+	number := func(key string) string { return key[strings.LastIndex(key, "/")+1:] }
+	for _, d := range c.Decisions {
+		text := fmt.Sprintf("%-8s attempt %s: %s  [%s]", d.Kind, number(d.AttemptKey), d.Reason, d.Rule)
+		if !d.Until.IsZero() {
+			text += " until " + stamp(d.Until)
+		}
+		lines = append(lines, moment{d.At, text})
+	}
+	for _, n := range c.Notifications {
+		text := fmt.Sprintf("%-8s attempt %s: %s", "heard", number(n.AttemptKey), compact(n.Raw))
+		if n.Note != "" {
+			text += "  (" + n.Note + ")"
+		}
+		lines = append(lines, moment{n.At, text})
+	}
+	for _, a := range c.Attempts {
+		if !a.DialedAt.IsZero() {
+			lines = append(lines, moment{a.DialedAt.Add(time.Microsecond), fmt.Sprintf("%-8s attempt %d: %s", "dialed", a.N, describeAttempt(a))})
+		}
+	}
+	sortMoments(lines)
+	return lines
+}
+
+// compact is a notification on one line, cut where it would run on.
+func compact(raw string) string {
+	var fields map[string]any
+	if json.Unmarshal([]byte(raw), &fields) == nil {
+		if data, err := json.Marshal(fields); err == nil {
+			raw = string(data)
+		}
+	}
+	const most = 160
+	raw = strings.Join(strings.Fields(raw), " ")
+	if len(raw) > most {
+		return raw[:most] + "…"
+	}
+	return raw
+}
+
+func sortMoments(lines []moment) {
+	slices.SortStableFunc(lines, func(a, b moment) int { return a.at.Compare(b.at) })
+}
