@@ -56,6 +56,9 @@ var verdicts = map[AMD]struct {
 // IsVerdict tells whether the value says who answered: not so for amd_stopped, an echoed mode, or anything new.
 func (a AMD) IsVerdict() bool { _, ok := verdicts[a]; return ok }
 
+// isEvent tells whether detection was at work, as it is only on an answered call: a mode is merely echoed.
+func (a AMD) isEvent() bool { return strings.HasPrefix(string(a), "amd_") }
+
 // stronger picks the one that says more: a verdict by its rank. Of two that are none either would do, and the same is
 // picked whichever came first.
 func stronger(a, b AMD) AMD {

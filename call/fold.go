@@ -45,7 +45,7 @@ func (a *Attempt) Fold(e Event) Effect {
 	default:
 		f.Anomaly = a.surprise()
 		f.Verdict = a.hear(e.AMD)
-		if e.Status == StatusAnswered || e.Status == StatusProgress || e.AMD != "" {
+		if e.Status == StatusAnswered || e.Status == StatusProgress || e.AMD.isEvent() {
 			f.Answered = a.answer(e)
 		}
 		if a.State != StateEnded && a.Disposition != Unknown {

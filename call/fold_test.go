@@ -206,3 +206,13 @@ func TestMaskHidesAllButTheLastTwoDigits(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEchoedModeIsNoSignOfAnAnswer(t *testing.T) {
+	a := dialing()
+	if f := a.Fold(call.Event{Status: call.StatusOther, AMD: "detect", ReceivedAt: start}); f.Answered || !a.AnsweredAt.IsZero() {
+		t.Errorf("%+v %+v", f, a)
+	}
+	if f := a.Fold(call.Event{Status: call.StatusOther, AMD: call.AMDStopped, ReceivedAt: start}); !f.Answered || a.AnsweredAt.IsZero() {
+		t.Errorf("%+v %+v", f, a)
+	}
+}

@@ -37,8 +37,10 @@ func TestDetectionFollowsTheEngine(t *testing.T) {
 			[]string{amdDecisionTimeout, amdStopped}, amdDecisionTimeout},
 		"a beep ends the greeting a second later": {voice{speechAt: time.Second, words: 10, beepAt: 6 * time.Second}, defaultTimers, 4,
 			[]string{amdMachine, amdTone, amdStoppedSpeaking, amdStopped}, amdMachine},
-		"a beep alone is a tone":                          {voice{beepAt: 2 * time.Second}, defaultTimers, 4, []string{amdTone, amdStopped}, amdTone},
-		"a long greeting outlasts the tone timer":         {speech(60), defaultTimers, 4, []string{amdMachine, amdStopped}, amdMachine},
+		"a beep alone is a tone":                  {voice{beepAt: 2 * time.Second}, defaultTimers, 4, []string{amdTone, amdStopped}, amdTone},
+		"a long greeting outlasts the tone timer": {speech(60), defaultTimers, 4, []string{amdMachine, amdStopped}, amdMachine},
+		"a beep after the tone timer is not heard": {voice{speechAt: time.Second, words: 60, beepAt: 22 * time.Second}, defaultTimers, 4,
+			[]string{amdMachine, amdStopped}, amdMachine},
 		"broken recognition":                              {voice{deafAt: time.Second}, defaultTimers, 4, []string{amdError, amdStopped}, amdError},
 		"the sample's timers end silence without verdict": {voice{}, sample, 4, []string{amdStopped}, amdStopped},
 		"and unclear speech": {voice{speechAt: time.Second, words: 2, unclear: true}, sample, 4,
@@ -51,6 +53,18 @@ func TestDetectionFollowsTheEngine(t *testing.T) {
 			assert.Equal(t, c.verdict, verdictOf(events))
 		})
 	}
+}
+
+func TestAHangUpEndsDetectionAndUndoesNothing(t *testing.T) {
+	t.Parallel()
+	events := detect(voice{speechAt: time.Second, words: 10}, defaultTimers, 4)
+	recognised := events[0].at
+	for end, want := range map[time.Duration][]string{
+		recognised - 1: {amdStopped}, recognised: {amdMachine, amdStopped}, time.Minute: {amdMachine, amdStoppedSpeaking, amdStopped},
+	} {
+		assert.Equal(t, want, names(hangUpDuring(events, end)))
+	}
+	assert.Empty(t, hangUpDuring(nil, time.Second), "there was none to end")
 }
 
 func TestDetectionAlwaysEndsOnceInOrderAndWithAtMostOneVerdict(t *testing.T) {

@@ -122,7 +122,7 @@ func TestTheTimeZoneOfGen1IsTheConfiguredOne(t *testing.T) {
 	at := time.Date(2023, 5, 8, 23, 32, 49, 0, time.UTC)
 	body, err := news{kind: kindTerminal, end: ending{sip: 486}}.write(facts{connected: at, ended: at}, Gen1, time.FixedZone("IST", 5*3600+1800), notifyFaults{})
 	require.NoError(t, err)
-	assert.Contains(t, string(body), `"5/9/2023,5:02:49AM"`)
+	assert.Equal(t, 2, strings.Count(string(body), `"5/9/2023,5:02:49AM"`), "both times of the call")
 }
 
 func TestAnEarlyTerminalIsDeliveredBeforeTheAnswer(t *testing.T) {
@@ -277,6 +277,38 @@ func TestARefusedNotificationIsNotRepeatedUnlessConfigured(t *testing.T) {
 		assert.Equal(t, posts, notification.Attempts)
 		assert.Len(t, d.mail.all(), posts)
 	}
+}
+
+func TestRetriesBackOffOnTheGatewaysClock(t *testing.T) {
+	t.Parallel()
+	const speed = 100
+	d := newDesk(t, Config{Speed: speed, Retries: 3})
+	arrivals := make(chan time.Time, 4)
+	d.mail.say(func(w http.ResponseWriter, _ *http.Request) {
+		arrivals <- time.Now()
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	d.place("busy", nil)
+	before := <-arrivals
+	for _, pause := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		at := <-arrivals
+		assert.GreaterOrEqual(t, at.Sub(before), pause/speed)
+		before = at
+	}
+}
+
+func TestACallTakesItsTimeOnTheGatewaysClock(t *testing.T) {
+	t.Parallel()
+	const speed = 1000
+	d := newDesk(t, Config{Speed: speed})
+	d.place("human+pdd=1s+ring=3s+talk=40s", nil)
+	call := d.settled()[0]
+	assert.GreaterOrEqual(t, call.AnsweredAt.Sub(call.ReceivedAt), 4*time.Second/speed)
+	assert.GreaterOrEqual(t, call.EndedAt.Sub(call.ReceivedAt), 44*time.Second/speed)
+	assert.EqualValues(t, 40, d.mail.all()[0].fields["duration"], "claimed durations are exact, however late a timer fires")
+
+	d.place("human+long=1h", fields{"target": "tel:15557770002"})
+	d.settledWith(2)
 }
 
 func TestARedirectIsNotFollowed(t *testing.T) {

@@ -140,6 +140,9 @@ func TestACallCanBeEndedAtAnyMoment(t *testing.T) {
 			assert.Equal(t, want.outcome, call.Outcome)
 			assert.Equal(t, want.endedBy, call.EndedBy)
 			assert.Equal(t, want.amd, call.AMD)
+			if want.outcome == NoAnswer {
+				assert.Less(t, d.mail.all()[0].fields["connectDurationInMS"], 50_000.0, "it rang until it was cancelled")
+			}
 			assert.ErrorIs(t, d.sim.End(sid, want.by), ErrCallEnded)
 			assert.ErrorIs(t, d.sim.End("nobody", want.by), ErrNoSuchCall)
 		})
@@ -203,7 +206,7 @@ func TestCloseCutsOffAReceiverThatTakesTooLong(t *testing.T) {
 }
 
 // Not parallel: it counts the goroutines of all calls in the process.
-func TestAClosedSimulatorLeavesNoGoroutineBehind(t *testing.T) {
+func TestCallsLeaveNoGoroutineBehindAfterResetAndClose(t *testing.T) {
 	living := func() int {
 		stacks := make([]byte, 16<<20)
 		return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "(*liveCall).live(")
@@ -212,11 +215,13 @@ func TestAClosedSimulatorLeavesNoGoroutineBehind(t *testing.T) {
 	require.NoError(t, err)
 	s, err := parseStep("human+never_ends")
 	require.NoError(t, err)
-	for range 500 {
-		_, open := sim.place(dialRequest{asked: Requested{Timeout: time.Hour}}, s, 1, dice{})
-		require.True(t, open)
+	for _, end := range []func(){sim.Reset, func() { require.NoError(t, sim.Close(t.Context())) }} {
+		for range 500 {
+			_, open := sim.place(dialRequest{asked: Requested{Timeout: time.Hour}}, s, 1, dice{})
+			require.True(t, open)
+		}
+		eventually(t, func() bool { return living() == 500 }, "500 calls to live")
+		end()
+		eventually(t, func() bool { return living() == 0 }, "all of them to end")
 	}
-	eventually(t, func() bool { return living() == 500 }, "500 calls to live")
-	require.NoError(t, sim.Close(t.Context()))
-	eventually(t, func() bool { return living() == 0 }, "all of them to end")
 }

@@ -178,6 +178,7 @@ func TestTheDocumentedNotificationsOf2025AreReproducedInEveryDocumentedField(t *
 			n.kind = kindAnswered
 		case "Call-In-Progress":
 			n = news{kind: kindAMD, amd: want["machineDetection"].(string), at: f.connected}
+			f.connected = f.connected.Add(-time.Minute) // the sample shows the time of the event instead
 		case "completed":
 			n.end = ending{answered: true, sip: 200, endedBy: ByBot, amd: want["machineDetection"].(string)}
 			f.sessionID, f.ended = want["sessionId"].(string), at(want["callDisconnectTime"].(string))

@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"math/rand"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -62,6 +63,15 @@ func TestAnotherSeedGivesOtherCalls(t *testing.T) {
 		return list
 	}
 	assert.Equal(t, draw(7), draw(7))
+	sim, err := New(Config{Profile: Everyday()})
+	require.NoError(t, err)
+	defer sim.endLife()
+	redials := map[string]bool{}
+	for range 20 {
+		_, came, _ := strings.Cut(drawn(sim, t, "15551235000"), " ")
+		redials[came] = true
+	}
+	assert.Len(t, redials, 20, "each dial of a number is drawn anew")
 	assert.NotEqual(t, draw(7), draw(8))
 }
 
