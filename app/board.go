@@ -11,49 +11,71 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 
 	"redial/call"
+	"redial/followup"
 	"redial/ledger"
 )
 
-// board shows how the contacts fare: a table that is drawn over itself on a terminal, a line for every change elsewhere.
+// board shows how the contacts fare: on a terminal that is large enough, a table that is drawn over itself; on a smaller one,
+// a line that is; elsewhere, a line for every change.
 type board struct {
 	out   io.Writer
-	live  bool
 	total int
+	width int  // of the terminal; 0: there is none
+	tall  bool // it takes the table
 	lines int    // drawn last
 	last  string // said last
 }
 
+// What the table takes, with and without its column of words, and the lines around its rows.
+const (
+	wideBoard   = 118
+	narrowBoard = 72
+	boardRest   = 6
+)
+
 func newBoard(out io.Writer, total int) *board {
-	live := onTerminal(out)
-	if !live || os.Getenv("NO_COLOR") != "" {
+	b := &board{out: out, total: total}
+	if f, ok := terminal(out); ok {
+		width, height, err := term.GetSize(int(f.Fd()))
+		if err == nil {
+			b.width, b.tall = width, width >= narrowBoard && height >= total+boardRest
+		}
+	}
+	if b.width == 0 || os.Getenv("NO_COLOR") != "" {
 		text.DisableColors()
 	}
-	return &board{out: out, live: live, total: total}
+	return b
 }
 
-func onTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb"
+// terminal is the file that out is, when it is a terminal that understands more than lines.
+func terminal(out io.Writer) (*os.File, bool) {
+	f, ok := out.(*os.File)
+	return f, ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb"
 }
 
 func (b *board) draw(contacts []ledger.Summary, elapsed time.Duration) {
 	line := fmt.Sprintf("%d of %d contacts have their outcome, %d in a call, %d waiting", finished(contacts), b.total, inCall(contacts),
 		b.total-finished(contacts)-inCall(contacts))
-	if !b.live {
-		if line != b.last {
-			fmt.Fprintln(b.out, line)
-		}
-		b.last = line
-		return
+	switch {
+	case b.tall:
+		b.redraw(b.table(contacts) + fmt.Sprintf("\n%s   %4.1f s\n", line, elapsed.Seconds()))
+	case b.width > 0:
+		b.redraw(text.Trim(line, b.width-1) + "\n")
+	case line != b.last:
+		fmt.Fprintln(b.out, line)
 	}
-	picture := contactTable(contacts) + fmt.Sprintf("\n%s   %4.1f s\n", line, elapsed.Seconds())
-	erase := ""
+	b.last = line
+}
+
+// redraw puts a picture in the place of the last one.
+func (b *board) redraw(picture string) {
 	if b.lines > 0 {
-		erase = fmt.Sprintf("\x1b[%dA\x1b[J", b.lines)
+		picture = text.CursorUp.Sprintn(b.lines) + "\x1b[J" + picture
 	}
-	fmt.Fprint(b.out, erase+picture)
+	fmt.Fprint(b.out, picture)
 	b.lines = strings.Count(picture, "\n")
 }
 
@@ -67,8 +89,8 @@ func inCall(contacts []ledger.Summary) int {
 	return n
 }
 
-// contactTable is one row a contact, in the demo's order.
-func contactTable(contacts []ledger.Summary) string {
+// table is one row a contact, in the demo's order.
+func (b *board) table(contacts []ledger.Summary) string {
 	known := map[string]ledger.Summary{}
 	for _, c := range contacts {
 		known[c.ContactID] = c
@@ -76,6 +98,9 @@ func contactTable(contacts []ledger.Summary) string {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleRounded)
 	t.Style().Options.SeparateRows = false
+	if b.width > 0 && b.width < wideBoard {
+		t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Hidden: true}})
+	}
 	t.AppendHeader(table.Row{"contact", "what happens to the call", "attempts", "now"})
 	for _, d := range demoContacts {
 		c := known[d.id]
@@ -108,6 +133,8 @@ func standing(c ledger.Summary) string {
 		return text.FgGreen.Sprint("reached")
 	case c.Outcome != "":
 		return text.FgHiBlack.Sprint(c.Outcome)
+	case c.Wait != nil && c.Wait.Reason == followup.ReasonCall:
+		return text.FgYellow.Sprint("in a call")
 	case c.Wait != nil:
 		return text.FgCyan.Sprint("waits: " + string(c.Wait.Reason))
 	}
@@ -115,9 +142,9 @@ func standing(c ledger.Summary) string {
 }
 
 // printDemo is the end of the demo in words.
-func printDemo(w io.Writer, contacts []ledger.Summary, r demoResult) {
-	if !onTerminal(w) {
-		fmt.Fprintln(w, contactTable(contacts))
+func printDemo(w io.Writer, b *board, contacts []ledger.Summary, r demoResult) {
+	if !b.tall {
+		fmt.Fprintln(w, b.table(contacts))
 	}
 	reached := map[int]int{}
 	var escalated []ledger.Summary

@@ -31,7 +31,7 @@ type callFlags struct {
 	to, id, campaign, flow, caller, trunk, policy string
 	metadata                                      []string
 	metadataFile                                  string
-	wait, json                                    bool
+	toGiven, wait, json                           bool
 }
 
 func callCommand() *cobra.Command {
@@ -46,7 +46,10 @@ Exit status: 0 started, or with --wait an outcome exists; 1 it failed or the id 
 		Example: `  redial call --to +14155550100 --wait
   redial call --to sip:anna@pbx.example.com --id anna-7 --policy reminder.yaml --metadata name=Anna`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return startCall(c, f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			f.toGiven = c.Flags().Changed("to")
+			return startCall(c, f)
+		},
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.to, "to", "", "who is called: +E.164, tel: or sip: (required)")
@@ -60,7 +63,6 @@ Exit status: 0 started, or with --wait an outcome exists; 1 it failed or the id 
 	flags.StringVar(&f.metadataFile, "metadata-json", "", "file with a JSON object for the bot; - reads standard input")
 	flags.BoolVar(&f.wait, "wait", false, "wait for the outcome and print the result")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
-	_ = c.MarkFlagRequired("to")
 	return c
 }
 
@@ -91,7 +93,7 @@ func startCall(c *cobra.Command, f callFlags) error {
 	s := starter.Starter{Client: temporal, IDKey: cfg.IDKey()}
 	started, err := s.Call(c.Context(), f.flow, in)
 	if err != nil {
-		return err
+		return explain(err)
 	}
 	if f.wait {
 		return awaitResult(c, s, started, f.json)
@@ -125,6 +127,9 @@ func awaitResult(c *cobra.Command, s starter.Starter, started starter.Call, asJS
 // input makes a flow's input from the flags. All of its errors are the user's.
 func (f callFlags) input(stdin io.Reader) (workflows.Input, error) {
 	in := workflows.Input{ContactID: f.id, Campaign: f.campaign, Caller: f.caller, Trunk: f.trunk}
+	if !f.toGiven {
+		return in, errors.New("--to is missing: say who is called, for example --to +14155550100")
+	}
 	var err error
 	if in.To, err = phone.Parse(f.to, ""); err != nil {
 		return in, fmt.Errorf("--to: %w", err)
@@ -195,14 +200,17 @@ func readAll(file string, stdin io.Reader, most int) ([]byte, error) {
 func readFile(file string, most int) ([]byte, error) {
 	handle, err := os.Open(file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; name a file that can be read", err)
 	}
 	defer handle.Close()
 	data, err := io.ReadAll(io.LimitReader(handle, int64(most)+1))
-	if err == nil && len(data) > most {
-		err = fmt.Errorf("%s has more than %d bytes", file, most)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w; name a file that can be read", err)
+	case len(data) > most:
+		return nil, fmt.Errorf("%s has more than %d bytes", file, most)
 	}
-	return data, err
+	return data, nil
 }
 
 func printJSON(w io.Writer, v any) error {

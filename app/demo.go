@@ -94,14 +94,15 @@ func runDemo(ctx context.Context, o demoOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.close(o.keep)) }()
 	fmt.Fprintf(o.out, "Temporal UI: %s\n\n", d.temporal.UIURL())
-	contacts, err := d.play(ctx, newBoard(o.out, len(demoContacts)))
+	b := newBoard(o.out, len(demoContacts))
+	contacts, err := d.play(ctx, b)
 	if err != nil {
 		if interrupted(ctx, err) {
 			return errInterrupted
 		}
 		return err
 	}
-	return d.report(ctx, o, contacts)
+	return d.report(ctx, o, b, contacts)
 }
 
 // startDemo starts everything in a folder of its own, on ports of its own.
@@ -235,12 +236,12 @@ type demoResult struct {
 }
 
 // report says what came of it.
-func (d *demo) report(ctx context.Context, o demoOptions, contacts []ledger.Summary) error {
+func (d *demo) report(ctx context.Context, o demoOptions, b *board, contacts []ledger.Summary) error {
 	r, err := d.result(ctx, contacts)
 	if err != nil {
 		return err
 	}
-	printDemo(o.out, contacts, r)
+	printDemo(o.out, b, contacts, r)
 	if o.json != nil {
 		err = printJSON(o.json, r)
 	}
@@ -296,7 +297,6 @@ func startReceiver(ctx context.Context, secret string) (*receiver, error) {
 		return nil, err
 	}
 	r := &receiver{url: "http://" + listener.Addr().String() + "/escalations", seen: map[string]bool{}, news: make(chan struct{}, 1)}
-	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.POST("/escalations", func(c *gin.Context) {
 		body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, 1<<20))

@@ -16,6 +16,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -466,4 +467,18 @@ func TestACanceledRunEndsWithoutAFurtherCallAndWhatIsInTheAirIsHeardFirst(t *tes
 	shown, err := w.ledger.Show(t.Context(), talking.WorkflowID)
 	require.NoError(t, err)
 	require.Equal(t, call.OutcomeCanceled, shown.Outcome)
+}
+
+func TestARunThatTemporalRepeatsRefusesToCall(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	run, err := w.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "redial/-/cron", TaskQueue: workflows.TaskQueue, CronSchedule: "@every 1s"},
+		workflows.NameOutboundCall, workflows.Input{ContactID: "cron", To: call.Target{URI: "tel:+12025550101"}, Policy: once()})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		events := w.history(starter.Call{WorkflowID: run.GetID(), RunID: run.GetRunID()})
+		failed := events[len(events)-1].GetWorkflowExecutionFailedEventAttributes()
+		return failed != nil && failed.GetFailure().GetApplicationFailureInfo().GetType() == "RepeatedRun"
+	}, 20*time.Second, 50*time.Millisecond)
+	require.NoError(t, w.client.TerminateWorkflow(t.Context(), run.GetID(), "", "test"))
+	require.Zero(t, w.simulator.Stats().Requests)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
 
 	"redial/internal/config"
@@ -22,6 +23,9 @@ const (
 	exitFailed = 1 // it was tried and did not work
 	exitUsage  = 2 // wrong usage, or wrong input; nothing was tried
 )
+
+// gin's mode is one for the process; in its debug mode it prints its routes to standard output, in the midst of a result.
+func init() { gin.SetMode(gin.ReleaseMode) }
 
 // Main runs the command line of the process and exits.
 func Main() {
@@ -42,10 +46,13 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
+	if strings.HasPrefix(err.Error(), "unknown command") {
+		err = usagef("%w; see redial --help", err)
+	}
 	fmt.Fprintln(stderr, "redial: "+oneLine(err))
 	var usage usageError
 	var variable *config.Error
-	if errors.As(err, &usage) || errors.As(err, &variable) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, &usage) || errors.As(err, &variable) {
 		return exitUsage
 	}
 	return exitFailed

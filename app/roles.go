@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
@@ -34,9 +35,6 @@ type product struct {
 
 // newProduct checks everything that can be checked before anything is dialed, and opens the ledger.
 func newProduct(ctx context.Context, c config.Config, temporal client.Client, log *zap.Logger) (*product, error) {
-	if c.KoreCaller == "" {
-		return nil, &config.Error{Variable: "KORE_CALLER", Problem: "it is missing: give the number of the experience flow that calls"}
-	}
 	gateway, err := newGateway(c)
 	if err != nil {
 		return nil, err
@@ -50,7 +48,7 @@ func newProduct(ctx context.Context, c config.Config, temporal client.Client, lo
 		return nil, err
 	}
 	p := &product{config: c, log: log, client: temporal, gateway: gateway, urls: urls}
-	if p.ledger, err = ledger.Open(ctx, c.Database, ledger.Options{Owner: true, Allow: c.AllowTo.Allows}); err != nil {
+	if p.ledger, err = openLedger(ctx, c, ledger.Options{Owner: true, Allow: c.AllowTo.Allows}); err != nil {
 		return nil, err
 	}
 	if err := p.ledger.SetLimits(ctx, int(c.MaxCalls), c.DialRate.N, c.DialRate.Per); err != nil {
@@ -64,7 +62,17 @@ func newProduct(ctx context.Context, c config.Config, temporal client.Client, lo
 	return p, nil
 }
 
-// newGateway is the client of the gateway's account.
+// openLedger opens the ledger that the settings name. Where that fails the setting is wrong, unless another process owns
+// the file.
+func openLedger(ctx context.Context, c config.Config, o ledger.Options) (*ledger.Ledger, error) {
+	l, err := ledger.Open(ctx, c.Database, o)
+	if err != nil && !errors.Is(err, ledger.ErrOwned) && ctx.Err() == nil {
+		err = usageError{err}
+	}
+	return l, err
+}
+
+// newGateway is the client of the gateway's account, whose caller is checked with it.
 func newGateway(c config.Config) (*koreai.Client, error) {
 	g, err := koreai.New(koreai.Config{BaseURL: c.KoreBaseURL, BotID: c.KoreBotID, ClientID: c.KoreClientID,
 		ClientSecret: c.KoreClientSecret, API: koreai.API(c.KoreAPI), ResponseTimeout: activities.ResponseTimeout})
@@ -72,7 +80,14 @@ func newGateway(c config.Config) (*koreai.Client, error) {
 	if errors.As(err, &field) {
 		variable := map[string]string{"BaseURL": "KORE_BASE_URL", "BotID": "KORE_BOT_ID", "ClientID": "KORE_CLIENT_ID",
 			"ClientSecret": "KORE_CLIENT_SECRET", "API": "KORE_API"}[field.Field]
-		return nil, &config.Error{Variable: variable, Problem: "it " + field.Problem}
+		problem := field.Problem
+		if !strings.HasPrefix(problem, `"`) { // else it names the value itself
+			problem = "it " + problem
+		}
+		return nil, &config.Error{Variable: variable, Problem: problem}
+	}
+	if err == nil && c.KoreCaller == "" {
+		err = &config.Error{Variable: "KORE_CALLER", Problem: "it is missing; give the number of the experience flow that calls"}
 	}
 	return g, err
 }

@@ -61,12 +61,16 @@ func show(ctx context.Context, cfg config.Config, id string, asJSON bool, out io
 			return &config.Error{Variable: "REDIAL_DATABASE", Problem: "there is no ledger " + path + ": name the file that redial up writes"}
 		}
 	}
-	l, err := ledger.Open(ctx, cfg.Database, ledger.Options{})
+	l, err := openLedger(ctx, cfg, ledger.Options{})
 	if err != nil {
 		return err
 	}
 	defer l.Close()
 	contact, err := l.Show(ctx, id)
+	var unknown *ledger.NotFoundError
+	if errors.As(err, &unknown) {
+		return fmt.Errorf("%w; check the id, or name the ledger of its worker (REDIAL_DATABASE is %s)", unknown, cfg.Database)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
@@ -37,9 +40,18 @@ func connect(ctx context.Context, o client.Options, logger log.Logger) (client.C
 		if address == "" {
 			address = client.DefaultHostPort
 		}
-		return nil, fmt.Errorf("temporal at %s cannot be reached: %w; start it (redial dev runs one), or set TEMPORAL_ADDRESS", address, err)
+		return nil, fmt.Errorf("temporal at %s cannot be reached: %s; start it (redial dev runs one), or set TEMPORAL_ADDRESS", address, plainCause(err))
 	}
 	return c, nil
+}
+
+// plainCause is what the network said, without the layers that gRPC puts around it.
+func plainCause(err error) string {
+	text := err.Error()
+	if _, cause, found := strings.Cut(text, "Error while dialing: "); found {
+		return strings.TrimSuffix(cause, `"`)
+	}
+	return strings.TrimPrefix(text, "failed reaching server: ")
 }
 
 // namespace is the namespace that o names.
@@ -50,13 +62,26 @@ func namespace(o client.Options) string {
 	return o.Namespace
 }
 
+// explain says what to do about a namespace that is not there, or that redial setup was not run for.
+func explain(err error) error {
+	var absent *serviceerror.NamespaceNotFound
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case errors.As(err, &absent):
+		return fmt.Errorf("%w create it, or name another with TEMPORAL_NAMESPACE", err) // the server's sentence ends in a full stop
+	case errors.As(err, &invalid) && strings.Contains(invalid.Message, "search attribute"):
+		return fmt.Errorf("%w: run redial setup", err)
+	}
+	return err
+}
+
 // missingAttributes are the search attributes that the namespace does not have yet.
 func missingAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enumspb.IndexedValueType, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectFor)
 	defer cancel()
 	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
-		return nil, fmt.Errorf("list search attributes of namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("list search attributes of namespace %s: %w", namespace, explain(err))
 	}
 	missing := map[string]enumspb.IndexedValueType{}
 	for _, key := range workflows.SearchAttributes() {

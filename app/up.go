@@ -104,7 +104,7 @@ the Temporal UI. Run it once before the first "redial up", and after every upgra
 }
 
 func setup(ctx context.Context, cfg config.Config, out io.Writer) error {
-	l, err := ledger.Open(ctx, cfg.Database, ledger.Options{})
+	l, err := openLedger(ctx, cfg, ledger.Options{})
 	if err != nil {
 		return err
 	}

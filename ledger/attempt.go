@@ -58,7 +58,10 @@ func (t *tx) store(row *attemptRow) error {
 		}
 	}
 	over := a.Over() || a.Disposition != ""
-	if over && t.now.Before(row.lineUntil) {
+	switch {
+	case !over:
+		row.lineUntil = a.HearUntil // taken again by a call that was refused and is reported on all the same
+	case t.now.Before(row.lineUntil):
 		row.lineUntil = t.now
 	}
 	if err := t.exec(`UPDATE attempts SET state = ?, disposition = ?, attempt = ?, resend_at = ?, line_until = ?, rate_until = ?, decision = ? WHERE key = ?`,
@@ -102,18 +105,29 @@ func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Att
 
 // pace draws from an answer when this attempt may be sent again, and whether the account must slow down.
 func (t *tx) pace(row *attemptRow, d call.DialAnswer) error {
-	var window int64
+	var window, throttled int64
 	var throttles int
-	if _, err := t.get(`SELECT rate_window, throttles FROM accounts WHERE name = ?`, []any{account}, &window, &throttles); err != nil {
+	if _, err := t.get(`SELECT rate_window, throttled_until, throttles FROM accounts WHERE name = ?`, []any{account},
+		&window, &throttled, &throttles); err != nil {
 		return err
 	}
 	row.rateUntil = t.now.Add(time.Duration(window) * time.Microsecond)
 	row.resendAt = time.Time{}
+	if err := t.watch(); err != nil { // the slot may end sooner than the intent said
+		return err
+	}
 	switch d.Class {
 	case call.AnswerThrottled:
-		throttles++
-		until := t.now.Add(followup.Throttle(d.RetryAfter, throttles))
 		row.resendAt = t.now
+		if t.now.Before(moment(throttled)) {
+			// It left before the account was held: of requests refused together the first has told all.
+			if d.RetryAfter == 0 {
+				return nil
+			}
+		} else {
+			throttles++
+		}
+		until := t.now.Add(followup.Throttle(d.RetryAfter, throttles))
 		return t.exec(`UPDATE accounts SET throttles = ?, throttled_until = MAX(throttled_until, ?) WHERE name = ?`, throttles, micros(until), account)
 	case call.AnswerNotPlaced:
 		if delay, ok := followup.ResendDelay(row.sends); ok {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"time"
 
 	"redial/call"
@@ -36,7 +37,8 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 		if err != nil || !again {
 			return followup.Clearance{Recorded: true, Attempt: row.attempt}, err
 		}
-	} else if !contact.closedAt.IsZero() {
+	}
+	if !contact.closedAt.IsZero() {
 		return followup.Clearance{Refused: &followup.Refusal{Outcome: contact.outcome, Reason: contact.reason, Rule: contact.rule}}, nil
 	}
 	facts, err := l.count(t, r, contact, row)
@@ -88,14 +90,15 @@ func (t *tx) claim(r followup.ClearanceRequest) (contact, *followup.Refusal, err
 	return c, nil, nil
 }
 
-// sendAgain tells whether an attempt that has a row may be sent once more: only one that provably placed no call. One
-// whose intent is recorded and whose answer is not was in other hands, which may have sent it: it is unknown.
+// sendAgain tells whether an attempt that has a row may be sent once more: only one that provably placed no call, and on
+// which nothing was decided yet. One whose intent is recorded and whose answer is not was in other hands, which may have
+// sent it: it is unknown.
 func (t *tx) sendAgain(row *attemptRow) (bool, error) {
 	switch {
 	case row.attempt.State == call.StateDialing:
 		row.attempt.Answer(call.DialAnswer{Class: call.AnswerUnknown, Message: "the worker that dialed did not record an answer"})
 		return false, t.store(row)
-	case row.attempt.State == call.StateNotPlaced && !row.attempt.Permanent && !row.resendAt.IsZero():
+	case row.attempt.State == call.StateNotPlaced && !row.attempt.Permanent && !row.resendAt.IsZero() && row.decision.Disposition == "":
 		return true, nil
 	}
 	return false, nil
@@ -111,7 +114,8 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 		return f, err
 	}
 	var arrived, woken int64
-	queued, err := t.get(`SELECT arrived_at, woken_until FROM queue WHERE workflow_id = ?`, []any{r.WorkflowID}, &arrived, &woken)
+	var missed bool
+	queued, err := t.get(`SELECT arrived_at, woken_until, missed FROM queue WHERE workflow_id = ?`, []any{r.WorkflowID}, &arrived, &woken, &missed)
 	if err != nil {
 		return f, err
 	}
@@ -125,8 +129,13 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 	if err := t.capacity(&f); err != nil {
 		return f, err
 	}
-	if woken > micros(t.now) {
+	switch {
+	case woken > micros(t.now):
 		f.LinesReserved-- // its own promise
+	case missed || woken > 0:
+		// It was woken and comes late. It is here, and those who were promised its place meanwhile are not: were it sent
+		// away, a worker slower than a promise lasts would never dial at all.
+		f.LinesReserved = 0
 	}
 	var numberUntil int64
 	if _, err := t.get(`SELECT COALESCE(MAX(line_until), 0) FROM attempts WHERE target = ? AND line_until > ?`,
@@ -152,17 +161,20 @@ func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Fact
 	if err != nil {
 		return call.Attempt{}, err
 	}
-	err = t.exec(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call)
+	changed, err := t.change(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
 		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
 			sends = sends + 1, resend_at = 0, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
 		WHERE attempts.state = 'not_placed'`,
 		r.Key, r.WorkflowID, r.N, r.Request.To.URI, row.attempt.State, folded, request, r.Owner, micros(sendBy),
 		micros(sendBy.Add(settleAfterDial+f.Window)), micros(hearUntil), r.MidCall)
+	if err == nil && changed != 1 {
+		err = fmt.Errorf("attempt %s changed hands: it may not be sent", r.Key)
+	}
 	if err != nil {
 		return call.Attempt{}, err
 	}
-	if err := t.leave(r.WorkflowID); err != nil {
+	if _, err := t.leave(r.WorkflowID); err != nil {
 		return call.Attempt{}, err
 	}
 	if err := t.waitFor(r.WorkflowID, followup.Hold{Reason: followup.ReasonCall, Rule: "the call is under way", Until: hearUntil,
@@ -182,7 +194,7 @@ func (t *tx) hold(r followup.ClearanceRequest, h followup.Hold) error {
 		if err := t.grant(); err != nil {
 			return err
 		}
-	} else if err := t.leave(r.WorkflowID); err != nil {
+	} else if err := t.quit(r.WorkflowID); err != nil {
 		return err
 	}
 	if err := t.waitFor(r.WorkflowID, h); err != nil {
@@ -209,7 +221,7 @@ func (t *tx) waitFor(workflowID string, h followup.Hold) error {
 
 // close gives the contact its outcome; the first one stands.
 func (t *tx) close(workflowID string, outcome call.Outcome, escalated bool, reason, rule string) error {
-	if err := t.leave(workflowID); err != nil {
+	if err := t.quit(workflowID); err != nil {
 		return err
 	}
 	return t.exec(`UPDATE contacts SET outcome = ?, escalated = ?, reason = ?, rule = ?, closed_at = ?, wait = '' WHERE workflow_id = ? AND closed_at = 0`,

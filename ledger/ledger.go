@@ -76,7 +76,7 @@ func sqlitePath(address string) (string, error) {
 	switch {
 	case found && (scheme == "postgres" || scheme == "postgresql"):
 		return "", fmt.Errorf("REDIAL_DATABASE=%s://…: PostgreSQL is not supported by this version: use sqlite:FILE", scheme)
-	case !found || scheme != "sqlite" || path == "":
+	case !found || scheme != "sqlite" || path == "" || strings.HasPrefix(path, ":memory:"):
 		return "", fmt.Errorf("REDIAL_DATABASE=%q is no ledger address: write sqlite:FILE, for example sqlite:redial.db", address)
 	}
 	return filepath.Clean(path), nil
@@ -188,7 +188,10 @@ func (l *Ledger) view(ctx context.Context, operation string, fn func(*tx) error)
 	defer conn.Close()
 	t := &tx{ctx: ctx, conn: conn, now: l.now().UTC()}
 	if err = t.exec("BEGIN"); err == nil {
-		err = errors.Join(fn(t), t.exec("ROLLBACK"))
+		err = fn(t)
+		// Also for a caller that has gone: a connection must not go back to the pool inside a transaction.
+		t.ctx = context.WithoutCancel(ctx)
+		err = errors.Join(err, t.exec("ROLLBACK"))
 	}
 	if err != nil {
 		return fmt.Errorf("ledger: %s: %w", operation, err)

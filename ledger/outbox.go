@@ -53,17 +53,28 @@ type Webhook struct {
 	Body []byte
 }
 
+// Lane parts deliveries by whom they go to, so that a system that does not answer holds up no call.
+type Lane string
+
+// Lanes of deliveries.
+const (
+	ToFlows   Lane = "flows"   // signals and wakes
+	ToSystems Lane = "systems" // webhooks
+)
+
 // leaseFor is how long a delivery is out before it is due again, should its relay die with it.
 const leaseFor = 30 * time.Second
 
-// Due takes up to limit deliveries that are due. They are due again after a while unless Delivered or Failed is said.
-func (l *Ledger) Due(ctx ctx, limit int) ([]Delivery, error) {
+// Due takes up to limit deliveries of a lane that are due. They are due again after a while unless Delivered or Failed is
+// said.
+func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
 	var due []Delivery
 	err := l.update(ctx, "take deliveries", func(t *tx) error {
 		due = due[:0]
 		err := t.each(`SELECT o.id, o.version, o.kind, o.workflow_id, o.topic, o.url, o.body, o.tries, COALESCE(a.attempt, '')
 				FROM outbox o LEFT JOIN attempts a ON a.key = o.attempt_key
-				WHERE o.delivered_at = 0 AND o.due_at <= ? ORDER BY o.due_at LIMIT ?`, []any{micros(t.now), limit},
+				WHERE o.delivered_at = 0 AND o.due_at <= ? AND (o.kind = ?) = ? ORDER BY o.due_at LIMIT ?`,
+			[]any{micros(t.now), kindWebhook, lane == ToSystems, limit},
 			func(scan func(...any) error) error {
 				var d Delivery
 				var kind, topic, url, body string
@@ -105,10 +116,7 @@ func (l *Ledger) Delivered(ctx ctx, d Delivery, gone bool) error {
 		if err != nil || !gone {
 			return err
 		}
-		if err := t.leave(d.WorkflowID); err != nil {
-			return err
-		}
-		return t.grant()
+		return t.quit(d.WorkflowID)
 	})
 }
 

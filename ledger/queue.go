@@ -77,13 +77,16 @@ func free(f followup.Facts) int {
 
 // grant wakes as many waiting contacts as can dial now, in the order of the queue. It runs in the transaction that frees
 // something, so that no capacity is ever left unpromised while somebody waits for it.
+//
+// Who was woken and did not ask in time is not woken again: a wake is durable, so that it still asks when its worker is
+// back, and an outage must not fill its history with wakes.
 func (t *tx) grant() error {
-	now := micros(t.now)
-	if err := t.exec(`UPDATE queue SET woken_until = 0, missed = missed + 1 WHERE woken_until > 0 AND woken_until <= ?`, now); err != nil {
+	waiting, err := t.waiting()
+	if err != nil || !waiting {
 		return err
 	}
-	var waiting int
-	if _, err := t.get(`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE woken_until = 0 LIMIT 1)`, nil, &waiting); err != nil || waiting == 0 {
+	now := micros(t.now)
+	if err := t.exec(`UPDATE queue SET woken_until = 0, missed = 1 WHERE woken_until > 0 AND woken_until <= ?`, now); err != nil {
 		return err
 	}
 	var f followup.Facts
@@ -99,11 +102,12 @@ func (t *tx) grant() error {
 	}
 	// Two contacts of one number must not be woken together: the second would only be held again.
 	var next []string
-	err := t.each(`SELECT q.workflow_id FROM queue q WHERE q.woken_until = 0
+	err = t.each(`SELECT q.workflow_id FROM queue q WHERE +q.woken_until = 0 AND q.missed = 0
 			AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.target = q.target AND a.line_until > ?)
 			AND NOT EXISTS (SELECT 1 FROM queue o WHERE o.target = q.target AND o.workflow_id <> q.workflow_id
-				AND (o.woken_until > 0 OR (o.class, o.missed, -o.weight, o.arrived_at, o.workflow_id) < (q.class, q.missed, -q.weight, q.arrived_at, q.workflow_id)))
-			ORDER BY q.class, q.missed, q.weight DESC, q.arrived_at, q.workflow_id LIMIT ?`, []any{now, n},
+				AND (o.woken_until > 0 OR o.missed = 0
+					AND (o.class, -o.weight, o.arrived_at, o.workflow_id) < (q.class, -q.weight, q.arrived_at, q.workflow_id)))
+			ORDER BY q.class, q.weight DESC, q.arrived_at, q.workflow_id LIMIT ?`, []any{now, n},
 		func(scan func(...any) error) error {
 			var id string
 			err := scan(&id)
@@ -124,18 +128,42 @@ func (t *tx) grant() error {
 	return nil
 }
 
-// enqueue puts a held contact into the queue, or keeps it at its place there; a promise made to it is over.
+// waiting tells whether anybody is in the queue.
+func (t *tx) waiting() (bool, error) {
+	return t.get(`SELECT 1 FROM queue LIMIT 1`, nil, new(int))
+}
+
+// watch makes the relay look at its clock again when somebody waits: what it slept for may come sooner now.
+func (t *tx) watch() error {
+	waiting, err := t.waiting()
+	t.owed = t.owed || waiting
+	return err
+}
+
+// enqueue puts a held contact into the queue, or keeps it at its place there; a promise made to it is over. What it waits
+// for may be a matter of time alone, and the relay has to know that somebody waits.
 func (t *tx) enqueue(r followup.ClearanceRequest) error {
 	class := classFirst
 	if r.N > 1 {
 		class = classRetry
 	}
+	t.owed = true
 	return t.exec(`INSERT INTO queue (workflow_id, target, class, arrived_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (workflow_id) DO UPDATE SET woken_until = 0, target = excluded.target`,
+		ON CONFLICT (workflow_id) DO UPDATE SET woken_until = 0, missed = 0, target = excluded.target`,
 		r.WorkflowID, r.Request.To.URI, class, micros(t.now))
 }
 
-// leave takes a contact out of the queue.
-func (t *tx) leave(workflowID string) error {
-	return t.exec(`DELETE FROM queue WHERE workflow_id = ?`, workflowID)
+// leave takes a contact out of the queue, and tells whether it was there.
+func (t *tx) leave(workflowID string) (bool, error) {
+	n, err := t.change(`DELETE FROM queue WHERE workflow_id = ?`, workflowID)
+	return n > 0, err
+}
+
+// quit is leave for a contact that does not dial now: what it was promised, or stood in the way of, passes on.
+func (t *tx) quit(workflowID string) error {
+	was, err := t.leave(workflowID)
+	if err != nil || !was {
+		return err
+	}
+	return t.grant()
 }

@@ -104,6 +104,9 @@ func (t *tx) show(workflowID string) (Contact, error) {
 	if _, c.Attempts, err = t.story(workflowID); err != nil {
 		return c, err
 	}
+	if c.Attempts == nil {
+		c.Attempts = []call.Attempt{} // a list in JSON, too
+	}
 	if err := t.each(`SELECT at, attempt_key, kind, reason, rule, until, evidence FROM decisions WHERE workflow_id = ? ORDER BY id`, []any{workflowID},
 		func(scan func(...any) error) error {
 			var d Decision

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// tx is one transaction: its time, its statements, and whether it made something due for delivery.
+// tx is one transaction: its time, its statements, and whether the relay has to look at what it did.
 type tx struct {
 	ctx   context.Context
 	conn  *sql.Conn

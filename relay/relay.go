@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -22,15 +23,17 @@ import (
 )
 
 const (
-	batch       = 128              // deliveries taken from the ledger at once, and under way at most
+	signals     = 128              // signals under way at most
+	webhooks    = 32               // webhooks under way at most: they have slots of their own, because a receiver may be slow
 	signalFor   = 10 * time.Second // how long one signal may take
 	webhookFor  = 20 * time.Second // how long one webhook may take, its redirects included: there are none
 	lookAtLeast = 30 * time.Second // how often the ledger is asked although it said that nothing is due
+	lookFull    = time.Second      // how often it is asked while more is due than there are slots
 )
 
 // Ledger is what the relay asks of the ledger.
 type Ledger interface {
-	Due(ctx context.Context, limit int) ([]ledger.Delivery, error)
+	Due(ctx context.Context, lane ledger.Lane, limit int) ([]ledger.Delivery, error)
 	Delivered(ctx context.Context, d ledger.Delivery, gone bool) error
 	Failed(ctx context.Context, d ledger.Delivery, why string, retryAt time.Time) error
 	Tick(ctx context.Context) (next time.Time, err error)
@@ -56,14 +59,25 @@ type Relay struct {
 	Config
 	signer *standardwebhooks.Webhook
 	client *http.Client
-	slots  chan struct{}
+	lanes  []lane
+	freed  chan struct{} // a slot of a lane that was full
 	out    sync.WaitGroup
 }
 
+// lane is a kind of delivery with its slots.
+type lane struct {
+	to    ledger.Lane
+	slots chan struct{}
+}
+
+func (l lane) free() int { return cap(l.slots) - len(l.slots) }
+
 // New makes a relay. The error is about the secret.
 func New(c Config) (*Relay, error) {
-	r := &Relay{Config: c, slots: make(chan struct{}, batch), client: &http.Client{Timeout: webhookFor,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	r := &Relay{Config: c, freed: make(chan struct{}, 1),
+		lanes: []lane{{ledger.ToFlows, make(chan struct{}, signals)}, {ledger.ToSystems, make(chan struct{}, webhooks)}},
+		client: &http.Client{Timeout: webhookFor,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	if c.Secret == "" {
 		return r, nil
 	}
@@ -87,6 +101,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-r.Ledger.Changed():
+		case <-r.freed:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -96,29 +111,55 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // round hands out what is due and returns how long there is nothing to do.
 func (r *Relay) round(ctx context.Context) (time.Duration, error) {
-	for {
-		next, err := r.Ledger.Tick(ctx)
-		if err != nil {
+	next, err := r.Ledger.Tick(ctx)
+	if err != nil {
+		return 0, err
+	}
+	full := false
+	for _, l := range r.lanes {
+		if err := r.hand(ctx, l); err != nil {
 			return 0, err
 		}
-		due, err := r.Ledger.Due(ctx, batch)
-		if err != nil {
-			return 0, err
+		full = full || l.free() == 0
+	}
+	switch {
+	case full:
+		return lookFull, nil
+	case next.IsZero():
+		return lookAtLeast, nil
+	}
+	return min(max(time.Until(next), time.Millisecond), lookAtLeast), nil
+}
+
+// hand takes what is due in a lane, no more than it has slots for, and lets it be delivered.
+func (r *Relay) hand(ctx context.Context, l lane) error {
+	room := l.free()
+	if room == 0 {
+		return nil
+	}
+	due, err := r.Ledger.Due(ctx, l.to, room)
+	if err != nil {
+		return err
+	}
+	for _, d := range due {
+		l.slots <- struct{}{}
+		r.out.Go(func() {
+			defer r.release(l)
+			r.deliver(context.WithoutCancel(ctx), d)
+		})
+	}
+	return nil
+}
+
+// release gives a slot back. While a lane is full nothing is asked for it, so that the end of that is said.
+func (r *Relay) release(l lane) {
+	full := l.free() == 0
+	<-l.slots
+	if full {
+		select {
+		case r.freed <- struct{}{}:
+		default:
 		}
-		for _, d := range due {
-			r.slots <- struct{}{}
-			r.out.Go(func() {
-				defer func() { <-r.slots }()
-				r.deliver(context.WithoutCancel(ctx), d)
-			})
-		}
-		if len(due) == batch {
-			continue
-		}
-		if next.IsZero() {
-			return lookAtLeast, nil
-		}
-		return min(max(time.Until(next), time.Millisecond), lookAtLeast), nil
 	}
 }
 
@@ -191,6 +232,11 @@ func (r *Relay) post(ctx context.Context, w ledger.Webhook) error {
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
 	response, err := r.client.Do(request)
 	if err != nil {
+		// Without the URL, which may hold a receiver's secret, and is known to who asks for it.
+		var u *url.Error
+		if errors.As(err, &u) {
+			return u.Err
+		}
 		return err
 	}
 	defer response.Body.Close()

@@ -307,7 +307,7 @@ func TestACallTakesItsTimeOnTheGatewaysClock(t *testing.T) {
 	assert.GreaterOrEqual(t, call.EndedAt.Sub(call.ReceivedAt), 44*time.Second/speed)
 	assert.EqualValues(t, 40, d.mail.all()[0].fields["duration"], "claimed durations are exact, however late a timer fires")
 
-	d.place("human+long=1h", fields{"target": "tel:15557770002"})
+	d.place("human+long=10m", fields{"target": "tel:15557770002"})
 	d.settledWith(2)
 }
 

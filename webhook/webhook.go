@@ -58,7 +58,6 @@ type Webhook struct {
 
 // New makes a webhook.
 func New(c Config) *Webhook {
-	gin.SetMode(gin.ReleaseMode)
 	w := &Webhook{Config: c, engine: gin.New()}
 	// The gateway follows no redirect: a path is right, or it is unknown.
 	w.engine.RedirectTrailingSlash = false

@@ -71,13 +71,16 @@ CREATE TABLE queue (
     weight      INTEGER NOT NULL DEFAULT 0,
     arrived_at  BIGINT NOT NULL,
     woken_until BIGINT NOT NULL DEFAULT 0,  -- capacity is kept for it until then
-    missed      INTEGER NOT NULL DEFAULT 0  -- wakes it did not use: it stands behind those that did
+    missed      INTEGER NOT NULL DEFAULT 0  -- 1: it was woken and has not asked since
 );
-CREATE INDEX queue_in_order ON queue (class, missed, weight DESC, arrived_at);
+CREATE INDEX queue_in_order ON queue (class, weight DESC, arrived_at, workflow_id);
+CREATE INDEX queue_by_wake ON queue (woken_until);
+CREATE INDEX queue_by_target ON queue (target);
+CREATE INDEX queue_by_arrival ON queue (arrived_at);
 
 -- What is owed to others: signals and wakes to flows, webhooks to people's systems.
 CREATE TABLE outbox (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused: a late word on an old delivery must not settle a new one
     topic        TEXT NOT NULL UNIQUE,      -- <kind>/<subject>: owed once, whatever happens meanwhile
     kind         TEXT NOT NULL,
     workflow_id  TEXT NOT NULL,
@@ -100,6 +103,7 @@ CREATE TABLE accounts (
     throttled_until BIGINT NOT NULL DEFAULT 0,
     throttles       INTEGER NOT NULL DEFAULT 0
 );
+INSERT INTO accounts (name, lines, rate, rate_window) VALUES ('default', 0, 0, 0); -- 0: no limit was set yet
 
 CREATE TABLE suppressions (
     target TEXT PRIMARY KEY,

@@ -1,0 +1,238 @@
+//go:build unix
+
+package app_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"redial/call"
+)
+
+const (
+	failed = 1
+	misuse = 2
+)
+
+// mistake is one thing done wrong where everything else is right.
+type mistake struct {
+	name     string
+	settings []string // on top of the right ones
+	args     []string
+	code     int
+	says     []string // the thing and the remedy
+}
+
+// requireToldWhy makes the mistake and requires its one line.
+func requireToldWhy(t *testing.T, p program, m mistake) {
+	t.Helper()
+	e := p.with(m.settings...).run(t, m.args...)
+	line, rest, whole := strings.Cut(e.stderr, "\n")
+	require.True(t, whole && rest == "" && strings.HasPrefix(line, "redial: "), "one line is wanted, and it said: %s", e.stderr)
+	for _, words := range m.says {
+		require.Contains(t, line, words)
+	}
+	for _, jargon := range []string{"Go struct", "rpc error", "desc =", "goroutine", "%!"} {
+		require.NotContains(t, line, jargon)
+	}
+	require.Equal(t, m.code, e.code, line)
+	if m.args[0] != "setup" { // which says what it has done so far
+		require.Empty(t, e.stdout)
+	}
+}
+
+// TestAMistakeIsToldInOneLineAndNothingIsDialed makes each mistake beside a worker that would dial whatever was started.
+func TestAMistakeIsToldInOneLineAndNothingIsDialed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.up(t)
+	// What is wrong with a second up must not be that it is the second.
+	second := s.with("REDIAL_DATABASE=sqlite:second.db", "REDIAL_WEBHOOK_ADDR=127.0.0.1:0")
+	offline := second.with("TEMPORAL_ADDRESS=127.0.0.1:" + freePort(t)) // settings are looked at before a server is
+	for _, group := range []struct {
+		of       string
+		by       program
+		mistakes []mistake
+	}{
+		{"a variable that up needs is missing", offline, missingVariables()},
+		{"a variable is malformed", offline, malformedVariables()},
+		{"a ledger that cannot be one", second, wrongLedgers(t, s.folder)},
+		{"a server or a port that is not there", s.program, wrongServers(t, s)},
+		{"a policy that cannot be kept", s.program, wrongPolicies(t, s.program)},
+		{"a call that cannot be made", s.program, wrongCalls(t, s.program)},
+		{"a contact that is not there", s.program, wrongShows()},
+		{"a command that is none", s.program, wrongCommands()},
+	} {
+		for _, m := range group.mistakes {
+			t.Run(group.of+"/"+m.name, func(t *testing.T) { requireToldWhy(t, group.by, m) })
+		}
+	}
+	require.Zero(t, s.gateway.stats(t).Requests)
+}
+
+func missingVariables() (mistakes []mistake) {
+	for _, variable := range []string{"KORE_BASE_URL", "KORE_BOT_ID", "KORE_CLIENT_ID", "KORE_CLIENT_SECRET", "KORE_CALLER",
+		"REDIAL_NOTIFY_URL", "REDIAL_NOTIFY_SECRET"} {
+		mistakes = append(mistakes, mistake{variable, []string{variable + "="}, []string{"up"}, misuse, []string{variable + ": it is "}})
+	}
+	return mistakes
+}
+
+func malformedVariables() (mistakes []mistake) {
+	for _, m := range []struct{ name, setting, says string }{
+		{"a base URL", "KORE_BASE_URL=platform.kore.ai", "write it as https://platform.kore.ai"},
+		{"an API", "KORE_API=v3", "use v1 or v2"},
+		{"a zone", "KORE_TIMEZONE=Mars/Olympus", "write it like Europe/Paris"},
+		{"a notify URL", "REDIAL_NOTIFY_URL=calls.example.com", "write it like https://calls.example.com"},
+		{"a secret that is too short", "REDIAL_NOTIFY_SECRET=short", "use at least 16"},
+		{"a secret in a file that is not there", "KORE_CLIENT_SECRET_FILE=nowhere", "name a readable file"},
+		{"a rate", "REDIAL_DIAL_RATE=55 a minute", "write dials per window, such as 55/1m"},
+		{"a rate of nothing", "REDIAL_DIAL_RATE=0/1m", "write dials per window, such as 55/1m"},
+		{"a number of calls", "REDIAL_MAX_CALLS=many", "no whole number of at least 1"},
+		{"a level", "REDIAL_LOG_LEVEL=loud", "write debug, info, warn or error"},
+		{"allowed targets", "REDIAL_ALLOW_TO=+1415,friends", "write +14155550100, +1415 or sip:user@host"},
+	} {
+		variable, _, _ := strings.Cut(m.setting, "=")
+		settings := []string{m.setting}
+		if secret, file := strings.CutSuffix(variable, "_FILE"); file {
+			settings = append(settings, secret+"=")
+		}
+		mistakes = append(mistakes, mistake{m.name, settings, []string{"up"}, misuse, []string{variable + ": ", m.says}})
+	}
+	return mistakes
+}
+
+func wrongLedgers(t *testing.T, folder string) (mistakes []mistake) {
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "notes.txt"), []byte(strings.Repeat("no database\n", 1000)), 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "folder"), 0o700))
+	for _, m := range []struct{ name, address, says string }{
+		{"an unknown scheme", "mysql:redial.db", "write sqlite:FILE"},
+		{"no scheme", "redial.db", "write sqlite:FILE"},
+		{"PostgreSQL", "postgres://user:password@db.example.com/redial", "use sqlite:FILE"},
+		{"a folder that is not there", "sqlite:nowhere/redial.db", "check that the folder exists and is writable"},
+		{"a folder that nobody can write to", "sqlite:/proc/redial.db", "check that the folder exists and is writable"},
+		{"a folder instead of a file", "sqlite:folder", "it is a folder"},
+		{"a file that is no database", "sqlite:notes.txt", "not a database"},
+	} {
+		for _, command := range []string{"up", "setup"} {
+			mistakes = append(mistakes, mistake{command + " on " + m.name, []string{"REDIAL_DATABASE=" + m.address}, []string{command}, misuse,
+				[]string{"REDIAL_DATABASE", m.says}})
+		}
+	}
+	return mistakes
+}
+
+func wrongServers(t *testing.T, s stage) []mistake {
+	unprepared, _ := newNamespace(t)
+	nowhere := "127.0.0.1:" + freePort(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = taken.Close() })
+	unreachable := []string{"temporal at " + nowhere + " cannot be reached", "connection refused", "redial dev", "TEMPORAL_ADDRESS"}
+	second := []string{"REDIAL_DATABASE=sqlite:second.db"}
+	return []mistake{
+		{"up without Temporal", []string{"TEMPORAL_ADDRESS=" + nowhere}, []string{"up"}, failed, unreachable},
+		{"call without Temporal", []string{"TEMPORAL_ADDRESS=" + nowhere}, []string{"call", "--to", "+14155550100"}, failed, unreachable},
+		{"setup without Temporal", []string{"TEMPORAL_ADDRESS=" + nowhere}, []string{"setup"}, failed, unreachable},
+		{"up before setup", append(second, "TEMPORAL_NAMESPACE="+unprepared), []string{"up"}, failed, []string{unprepared, "run redial setup"}},
+		{"call before setup", []string{"TEMPORAL_NAMESPACE=" + unprepared}, []string{"call", "--to", "+14155550100"}, failed, []string{unprepared, "run redial setup"}},
+		{"up in no namespace", append(second, "TEMPORAL_NAMESPACE=nowhere"), []string{"up"}, failed, []string{"nowhere", "TEMPORAL_NAMESPACE"}},
+		{"call in no namespace", []string{"TEMPORAL_NAMESPACE=nowhere"}, []string{"call", "--to", "+14155550100"}, failed, []string{"nowhere", "TEMPORAL_NAMESPACE"}},
+		{"setup of no namespace", []string{"TEMPORAL_NAMESPACE=nowhere"}, []string{"setup"}, failed, []string{"nowhere", "TEMPORAL_NAMESPACE"}},
+		{"up on a ledger that is in use", []string{"REDIAL_WEBHOOK_ADDR=127.0.0.1:0"}, []string{"up"}, failed,
+			[]string{"redial.db", "owned by another redial process", "REDIAL_DATABASE"}},
+		{"up on a port that is in use", append(second, "REDIAL_WEBHOOK_ADDR="+taken.Addr().String()), []string{"up"}, failed,
+			[]string{taken.Addr().String(), "address already in use", "REDIAL_WEBHOOK_ADDR"}},
+		{"simulator on a port that is in use", nil, []string{"simulator", "--addr", taken.Addr().String()}, failed,
+			[]string{taken.Addr().String(), "address already in use", "--addr"}},
+	}
+}
+
+func wrongPolicies(t *testing.T, p program) (mistakes []mistake) {
+	for _, m := range []struct{ name, policy, says string }{
+		{"an unknown key", "name: reminder\nattempts: 3\nretries: 5\n", `line 3: unknown field "retries"`},
+		{"an unknown key in JSON", "{\"name\": \"reminder\",\n \"retries\": 5}", `line 2: unknown field "retries"`},
+		{"an unknown disposition", "on: {bussy: done}", "on.bussy"},
+		{"an unknown verb", "on: {busy: {retry: [20m], then: redial}}", "on.busy"},
+		{"a bad duration", "dial: {ring_timeout: soon}", `"soon" is no duration: write it like 90s`},
+		{"a bad delay", "on: {busy: {retry: [20 minutes]}}", `"20 minutes" is no duration: write it like 90s`},
+		{"a ring time-out out of range", "dial: {ring_timeout: 1s}", "dial.ring_timeout: 1s is out of range: write 5s to 2m"},
+		{"no content", "", "the policy is empty"},
+		{"two policies", "name: a\n---\nname: b\n", "write one policy to a file"},
+		{"broken YAML", "on: {busy: [", "line 1"},
+		{"a window, which would be ignored", "window: {timezone: recipient}", "cannot keep window yet"},
+		{"limits, which would be ignored", "limits: [{calls: 3, per: 24h, by: number}]", "cannot keep limits yet"},
+		{"a webhook that is no URL", "escalate: {webhook: people}", "escalate.webhook"},
+	} {
+		file := p.file(t, strings.ReplaceAll(m.name, " ", "-")+".yaml", m.policy)
+		mistakes = append(mistakes, mistake{m.name, nil, []string{"call", "--to", "+14155550100", "--policy", file}, misuse, []string{"--policy", file, m.says}})
+	}
+	return append(mistakes,
+		mistake{"no file", nil, []string{"call", "--to", "+14155550100", "--policy", "none.yaml"}, misuse, []string{"--policy", "none.yaml", "name a file that can be read"}},
+		mistake{"a folder", nil, []string{"call", "--to", "+14155550100", "--policy", "folder"}, misuse, []string{"--policy", "folder", "name a file that can be read"}})
+}
+
+func wrongCalls(t *testing.T, p program) (mistakes []mistake) {
+	const plus = "write it with a plus and its country code"
+	for _, m := range []struct{ to, says string }{
+		{"4155550100", plus}, {"+1415", plus}, {"+15555550100", plus}, {"anna", plus}, {"", "it is empty"},
+		{"tel:+14155550100;ext=7", "remove the extension"}, {"sip:anna", "write sip:user@host"}, {"https://example.com", plus},
+	} {
+		mistakes = append(mistakes, mistake{"to " + m.to, nil, []string{"call", "--to", m.to}, misuse, []string{"--to", m.to, m.says}})
+	}
+	list := p.file(t, "list.json", `["no object"]`)
+	large := p.file(t, "large.json", `{"notes": "`+strings.Repeat("x", 20_000)+`"}`)
+	to := func(args ...string) []string { return append([]string{"call", "--to", "+14155550100"}, args...) }
+	return append(mistakes,
+		mistake{"to nobody", nil, []string{"call"}, misuse, []string{"--to is missing", "--to +14155550100"}},
+		mistake{"to a target that is not allowed", []string{"REDIAL_ALLOW_TO=+44,+1212"}, to(), misuse, []string{"REDIAL_ALLOW_TO", "not among the targets"}},
+		mistake{"with metadata that is no pair", nil, to("--metadata", "anna"), misuse, []string{"--metadata", `"anna"`, "write key=value"}},
+		mistake{"with metadata without a key", nil, to("--metadata", "=anna"), misuse, []string{"--metadata", "write key=value"}},
+		mistake{"with metadata that is no object", nil, to("--metadata-json", list), misuse, []string{"--metadata-json", list, "not one JSON object"}},
+		mistake{"with metadata from nowhere", nil, to("--metadata-json", "none.json"), misuse, []string{"--metadata-json", "none.json", "name a file that can be read"}},
+		mistake{"with too much metadata", nil, to("--metadata-json", large), misuse, []string{"--metadata-json", large, "bytes"}},
+		mistake{"with a flag that is none", nil, to("--retries", "3"), misuse, []string{"--retries", "redial call --help"}},
+		mistake{"with a flag that lacks its value", nil, []string{"call", "--to"}, misuse, []string{"--to", "redial call --help"}},
+		mistake{"with a second target", nil, to("+14155550101"), misuse, []string{`"+14155550101"`, "takes no argument"}},
+	)
+}
+
+func wrongShows() []mistake {
+	return []mistake{
+		{"an unknown id", nil, []string{"show", "nobody"}, failed, []string{`no contact "nobody"`, "REDIAL_DATABASE"}},
+		{"no ledger", []string{"REDIAL_DATABASE=sqlite:none.db"}, []string{"show", "anna"}, misuse, []string{"REDIAL_DATABASE", "none.db", "name the file that redial up writes"}},
+		{"no id", nil, []string{"show"}, misuse, []string{"redial show takes one id"}},
+	}
+}
+
+func wrongCommands() []mistake {
+	return []mistake{
+		{"an unknown one", nil, []string{"dial"}, misuse, []string{`unknown command "dial"`, "redial --help"}},
+		{"a misspelt one", nil, []string{"cal"}, misuse, []string{`unknown command "cal"`, "redial --help"}},
+		{"up with an argument", nil, []string{"up", "now"}, misuse, []string{"redial up takes no argument", `"now"`}},
+		{"dev with a gateway that is none", nil, []string{"dev", "--gateway", "twilio"}, misuse, []string{"--gateway", `"twilio"`, "write simulator or kore"}},
+		{"simulator with a speed that is none", nil, []string{"simulator", "--speed", "-1"}, misuse, []string{"speed", "above 0"}},
+	}
+}
+
+func TestAWrongClientSecretEndsTheCallWithTheCredentialNamedAndNothingPlaced(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.program = s.with("KORE_CLIENT_SECRET=another secret, of another app")
+	s.up(t)
+	s.must(t, "call", "--to", "+14155550100", "--id", "anna")
+	r := s.result(t, "anna")
+	require.Equal(t, call.OutcomeEscalated, r.Outcome)
+	require.Len(t, r.Attempts, 1)
+	require.Equal(t, call.NotPlaced, r.Attempts[0].Disposition)
+	require.Contains(t, r.Attempts[0].Error, "check client id and secret")
+	require.Contains(t, r.Reason, "check client id and secret")
+	stats := s.gateway.stats(t)
+	require.Zero(t, stats.Launched)
+	require.Equal(t, 2, stats.Refused["unauthorized"], "once more with a fresh JWT, and no more")
+}

@@ -1,0 +1,225 @@
+//go:build unix
+
+package app_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"redial/call"
+	"redial/ledger"
+)
+
+// impatience is a policy whose watchdog bites after seven seconds, and whose retries follow at once.
+const impatience = `
+dial: {ring_timeout: 5s, max_call: 1s, grace: 1s}
+on: {unknown: {retry: [10ms], then: escalate}, human: done}
+`
+
+// trust is a policy whose watchdog does not bite while redial is started again.
+const trust = `
+dial: {ring_timeout: 5s, max_call: 2m, grace: 1s}
+on: {unknown: escalate, human: done}
+`
+
+// killing is a test of kill -9: a deployment whose ledger is watched closely.
+type killing struct {
+	stage
+	ledger *ledger.Ledger
+}
+
+func newKilling(t *testing.T) killing {
+	t.Helper()
+	s := newStage(t)
+	s.file(t, "impatience.yaml", impatience)
+	s.file(t, "trust.yaml", trust)
+	return killing{s, s.openLedger(t)}
+}
+
+func (k killing) call(t *testing.T, id, to, policy, script string) {
+	t.Helper()
+	k.must(t, "call", "--id", id, "--to", to, "--policy", policy, "--metadata", "simulate="+script)
+}
+
+// attempts are a contact's attempts, as the ledger has them now.
+func (k killing) attempts(t *testing.T, id string) []call.Attempt {
+	t.Helper()
+	c, err := k.ledger.Show(t.Context(), id)
+	if err != nil {
+		return nil // not dialed yet
+	}
+	return c.Attempts
+}
+
+// reaches waits until a contact's first attempt is in a state.
+func (k killing) reaches(t *testing.T, id string, state call.State) {
+	t.Helper()
+	eventually(t, id+" to be "+string(state), func() bool {
+		attempts := k.attempts(t, id)
+		return len(attempts) > 0 && attempts[0].State == state
+	})
+}
+
+// requireOneDialPerAttempt compares the attempts of a result with what the gateway says it placed: one call for each that
+// was placed, with a notify URL of its own.
+func (k killing) requireOneDialPerAttempt(t *testing.T, target string, calls int) {
+	t.Helper()
+	placed := k.gateway.calls(t, target)
+	require.Len(t, placed, calls)
+	urls := map[string]bool{}
+	for _, c := range placed {
+		require.False(t, urls[c.NotifyURL], "an attempt was dialed twice")
+		urls[c.NotifyURL] = true
+	}
+}
+
+func dispositions(r call.Result) (d []call.Disposition) {
+	for _, a := range r.Attempts {
+		d = append(d, a.Disposition)
+	}
+	return d
+}
+
+func TestKilledBetweenTheIntentAndTheRequestTheAttemptIsUnknownAndNeverSent(t *testing.T) {
+	t.Parallel()
+	k := newKilling(t)
+	wall := newStall(t)
+	stalled := k
+	stalled.program = k.with("KORE_BASE_URL=https://" + wall.address)
+	up := stalled.up(t)
+	k.call(t, "anna", anna, "impatience.yaml", "human")
+	wall.reached(t)
+	k.reaches(t, "anna", call.StateDialing)
+	up.kill()
+
+	k.up(t)
+	r := k.result(t, "anna")
+	require.Equal(t, []call.Disposition{call.Unknown, call.Human}, dispositions(r))
+	require.Equal(t, call.Outcome(call.Human), r.Outcome)
+	require.Contains(t, r.Attempts[0].Error, "did not record an answer")
+	require.Equal(t, 1, wall.connections(), "the attempt was sent again")
+	k.requireOneDialPerAttempt(t, anna, 1)
+	require.Equal(t, 1, k.gateway.stats(t).Requests)
+}
+
+// TestKilledWhileCallsAreUnderWay kills one process while four calls are under way: two that the gateway has placed and
+// not answered for, two that it has. The end of one of each kind is reported to nobody, that of the other to the next
+// process.
+func TestKilledWhileCallsAreUnderWay(t *testing.T) {
+	t.Parallel()
+	k := newKilling(t)
+	up := k.up(t)
+	contacts := []struct {
+		id, to, policy, script string
+		want                   []call.Disposition
+		error                  string
+	}{
+		{"unanswered, and its end is lost", "+14155550101", "impatience.yaml", "human+slow_answer=15s+ring=10s+talk=40s,human",
+			[]call.Disposition{call.Unknown, call.Human}, "did not record an answer"},
+		{"unanswered, and its end is heard later", "+14155550102", "trust.yaml", "human+slow_answer=15s+ring=1s+never_ends",
+			[]call.Disposition{call.Human}, ""},
+		{"answered, and its end is lost", "+14155550103", "impatience.yaml", "human+ring=10s+talk=40s,human",
+			[]call.Disposition{call.Unknown, call.Human}, "no notification of the call's end"},
+		{"answered, and its end is heard later", "+14155550104", "trust.yaml", "human+ring=1s+never_ends",
+			[]call.Disposition{call.Human}, ""},
+	}
+	for i, c := range contacts {
+		k.call(t, id(i), c.to, c.policy, c.script)
+	}
+	for _, c := range contacts[:2] {
+		eventually(t, "the gateway to place the call", func() bool { return len(k.gateway.calls(t, c.to)) == 1 })
+	}
+	for i := range contacts[2:] {
+		k.reaches(t, id(2+i), call.StatePlaced)
+	}
+	up.kill()
+	for i, c := range contacts {
+		placed := k.gateway.calls(t, c.to)
+		require.Len(t, placed, 1)
+		require.Equal(t, i < 2, placed[0].Answer == "", "the gateway has answered for %s", c.id)
+	}
+	// Nobody listens, and the gateway says it once.
+	for _, i := range []int{0, 2} {
+		eventually(t, "the end of the call to be reported in vain", func() bool {
+			said := k.gateway.calls(t, contacts[i].to)[0].Notifications
+			return len(said) > 0 && !said[len(said)-1].AnsweredAt.IsZero()
+		})
+	}
+
+	k.up(t)
+	for _, i := range []int{1, 3} {
+		k.gateway.hangUp(t, contacts[i].to)
+	}
+	var results sync.WaitGroup
+	defer results.Wait()
+	for i, c := range contacts {
+		t.Run(c.id, func(t *testing.T) {
+			r := k.result(t, id(i))
+			require.Equal(t, c.want, dispositions(r))
+			require.Equal(t, call.Outcome(call.Human), r.Outcome)
+			require.Contains(t, r.Attempts[0].Error, c.error)
+			k.requireOneDialPerAttempt(t, c.to, len(c.want))
+		})
+	}
+	require.Zero(t, k.gateway.stats(t).DuplicateDials)
+	require.Equal(t, 1, k.gateway.stats(t).MaxPerTarget)
+}
+
+func id(i int) string { return "contact-" + string(rune('a'+i)) }
+
+// stall is a gateway that takes connections and never says a word: no request can be written to it, for TLS comes first.
+type stall struct {
+	address string
+	mu      sync.Mutex
+	open    []net.Conn
+}
+
+func newStall(t *testing.T) *stall {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &stall{address: l.Addr().String()}
+	t.Cleanup(func() {
+		_ = l.Close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, c := range s.open {
+			_ = c.Close()
+		}
+	})
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.open = append(s.open, c)
+			s.mu.Unlock()
+		}
+	}()
+	return s
+}
+
+func (s *stall) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
+// reached waits until somebody asks for TLS.
+func (s *stall) reached(t *testing.T) {
+	t.Helper()
+	eventually(t, "a connection", func() bool { return s.connections() == 1 })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	const handshake = 0x16
+	first := make([]byte, 1)
+	_, err := io.ReadFull(s.open[0], first)
+	require.NoError(t, err)
+	require.Equal(t, byte(handshake), first[0])
+}

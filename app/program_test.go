@@ -1,0 +1,393 @@
+//go:build unix
+
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"redial/call"
+	"redial/internal/devserver"
+	"redial/internal/devserver/devservertest"
+	"redial/internal/logging"
+	"redial/ledger"
+	"redial/simulator"
+)
+
+// program is redial in the hands of one user: in one folder, under one environment, which is all that it inherits.
+type program struct {
+	folder      string
+	environment map[string]string
+}
+
+func newProgram(t *testing.T) program {
+	t.Helper()
+	home := t.TempDir()
+	p := program{folder: t.TempDir(), environment: map[string]string{
+		asProgram: "1", "PATH": os.Getenv("PATH"), "HOME": home, "TMPDIR": t.TempDir(),
+		// The race detector would sleep a second before each exit; what it has found makes the exit code 66.
+		"GORACE": "atexit_sleep_ms=0",
+	}}
+	return p
+}
+
+// with is the program under further settings, NAME=value each; one without a value is taken away.
+func (p program) with(settings ...string) program {
+	p.environment = maps.Clone(p.environment)
+	for _, setting := range settings {
+		name, value, _ := strings.Cut(setting, "=")
+		if p.environment[name] = value; value == "" {
+			delete(p.environment, name)
+		}
+	}
+	return p
+}
+
+// file writes a file into the program's folder, and returns its name.
+func (p program) file(t *testing.T, name, content string) string {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(p.folder, name), []byte(content), 0o600))
+	return name
+}
+
+// process is the program at work. It leads a process group of its own, as one that a shell has started.
+type process struct {
+	args           []string
+	command        *exec.Cmd
+	stdout, stderr transcript
+	ended          chan struct{}
+}
+
+// start starts the program. It is gone when the test is over.
+func (p program) start(t *testing.T, args ...string) *process {
+	t.Helper()
+	q := &process{args: args, command: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
+	q.command.Dir = p.folder
+	for name, value := range p.environment {
+		q.command.Env = append(q.command.Env, name+"="+value)
+	}
+	q.command.Stdout, q.command.Stderr = &q.stdout, &q.stderr
+	q.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, q.command.Start())
+	go func() {
+		_ = q.command.Wait()
+		close(q.ended)
+	}()
+	t.Cleanup(func() {
+		q.kill()
+		if t.Failed() {
+			t.Logf("redial %s\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), tail(q.stdout.String()), tail(q.stderr.String()))
+		}
+	})
+	return q
+}
+
+// tail is the end of what a process said, as much of it as a person reads.
+func tail(text string) string { return text[max(0, len(text)-4000):] }
+
+func (q *process) pid() int { return q.command.Process.Pid }
+
+func (q *process) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(q.pid(), s))
+}
+
+// ctrlC is what a terminal does: the signal goes to every process of the group.
+func (q *process) ctrlC(t *testing.T) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(-q.pid(), syscall.SIGINT))
+}
+
+// kill is kill -9, of this process alone.
+func (q *process) kill() {
+	_ = q.command.Process.Kill()
+	<-q.ended
+}
+
+// wait waits for the end of the process.
+func (q *process) wait(t *testing.T) ended {
+	t.Helper()
+	select {
+	case <-q.ended:
+	case <-time.After(patience):
+		require.FailNow(t, "redial "+strings.Join(q.args, " ")+" has not ended")
+	}
+	return ended{q.command.ProcessState.ExitCode(), q.stdout.String(), q.stderr.String()}
+}
+
+// says waits until the process has said something that matches, and returns its first group, or all of it.
+func (q *process) says(t *testing.T, out *transcript, pattern string) string {
+	t.Helper()
+	expression := regexp.MustCompile(pattern)
+	var match []string
+	eventually(t, "redial "+strings.Join(q.args, " ")+" to say "+pattern, func() bool {
+		match = expression.FindStringSubmatch(out.String())
+		select {
+		case <-q.ended:
+			require.NotNil(t, match, "it ended without a word of that")
+		default:
+		}
+		return match != nil
+	})
+	return match[len(match)-1]
+}
+
+// ended is what a command left behind.
+type ended struct {
+	code           int
+	stdout, stderr string
+}
+
+// run runs one command to its end.
+func (p program) run(t *testing.T, args ...string) ended {
+	t.Helper()
+	return p.start(t, args...).wait(t)
+}
+
+// must runs a command that has to succeed, and returns what it printed.
+func (p program) must(t *testing.T, args ...string) string {
+	t.Helper()
+	e := p.run(t, args...)
+	require.Zero(t, e.code, "redial %s: %s", strings.Join(args, " "), e.stderr)
+	return e.stdout
+}
+
+// transcript is what a process has said so far.
+type transcript struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (t *transcript) Write(data []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.said.Write(data)
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.said.String()
+}
+
+// patience is how long a condition may take that takes seconds at worst on an idle machine, or a Dialout's 35 s.
+const patience = 90 * time.Second
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			require.FailNow(t, "waited in vain for "+what)
+		}
+	}
+}
+
+// freePort is a port from below the range that the kernel hands out by itself, so that it stays free until it is used.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		port := fmt.Sprint(10_000 + rand.IntN(10_000))
+		if portIsFree(port) {
+			return port
+		}
+	}
+	require.FailNow(t, "no port is free")
+	return ""
+}
+
+func portIsFree(port string) bool {
+	l, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// engine is the Temporal server that the tests share. Each has a namespace of its own on it: the names of the task queues
+// are fixed, and a worker of another test must not take this one's work.
+var engine struct {
+	once   sync.Once
+	server *devserver.Server
+	err    error
+}
+
+func startEngine(t *testing.T) *devserver.Server {
+	t.Helper()
+	binary := devservertest.Binary(t)
+	engine.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		engine.server, engine.err = devserver.Start(ctx, devserver.Options{Binary: binary, Headless: true})
+	})
+	require.NoError(t, engine.err)
+	return engine.server
+}
+
+func stopEngine() {
+	if engine.server != nil {
+		engine.server.Kill() // all in memory: there is nothing to keep
+	}
+}
+
+// newNamespace makes a namespace and returns a client of it.
+func newNamespace(t *testing.T) (name string, c client.Client) {
+	t.Helper()
+	server := startEngine(t)
+	name = fmt.Sprintf("test-%d", rand.Uint64())
+	c, err := client.Dial(client.Options{HostPort: server.Address(), Namespace: name, Logger: logging.ForTemporal(zap.NewNop())})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	_, err = c.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
+		Namespace: name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour)})
+	require.NoError(t, err)
+	eventually(t, "the namespace to be there", func() bool {
+		_, err := c.DescribeWorkflowExecution(t.Context(), "nobody", "")
+		var absent *serviceerror.NotFound
+		return err != nil && errors.As(err, &absent)
+	})
+	return name, c
+}
+
+// stage is a whole deployment, as a user sets one up: a namespace prepared by redial setup, a ledger, a simulated gateway
+// as a process of its own, and every setting that redial up needs.
+type stage struct {
+	program
+	temporal client.Client
+	gateway  gateway
+	webhook  string // port
+}
+
+func newStage(t *testing.T) stage {
+	t.Helper()
+	namespace, temporal := newNamespace(t)
+	p := newProgram(t)
+	g := startGateway(t, p)
+	webhook := freePort(t)
+	s := stage{temporal: temporal, gateway: g, webhook: webhook, program: p.with(
+		"TEMPORAL_ADDRESS="+engine.server.Address(), "TEMPORAL_NAMESPACE="+namespace,
+		"KORE_BASE_URL="+string(g), "KORE_BOT_ID="+simulator.DefaultBotID, "KORE_CLIENT_ID="+simulator.DefaultClientID,
+		"KORE_CLIENT_SECRET="+simulator.DefaultClientSecret, "KORE_CALLER=+12025550100",
+		"REDIAL_WEBHOOK_ADDR=127.0.0.1:"+webhook, "REDIAL_NOTIFY_URL=http://127.0.0.1:"+webhook,
+		"REDIAL_NOTIFY_SECRET=a secret of this test alone",
+	)}
+	s.must(t, "setup")
+	return s
+}
+
+// up starts redial up and waits until it serves.
+func (s stage) up(t *testing.T) *process {
+	t.Helper()
+	q := s.start(t, "up")
+	eventually(t, "redial up to be ready", func() bool {
+		select {
+		case <-q.ended:
+			require.FailNow(t, "redial up has ended", q.stderr.String())
+		default:
+		}
+		response, err := http.Get("http://127.0.0.1:" + s.webhook + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	return q
+}
+
+// show is what redial show --json prints of a contact.
+func (s stage) show(t *testing.T, id string) ledger.Contact {
+	t.Helper()
+	return decode[ledger.Contact](t, s.must(t, "show", id, "--json"))
+}
+
+// result is the result of a contact's run.
+func (s stage) result(t *testing.T, id string) call.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var r call.Result
+	require.NoError(t, s.temporal.GetWorkflow(ctx, "redial/-/"+id, "").Get(ctx, &r))
+	return r
+}
+
+// openLedger opens the deployment's ledger beside whoever owns it, for tests that watch it closely.
+func (s stage) openLedger(t *testing.T) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(s.folder, "redial.db"), ledger.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	return l
+}
+
+// gateway is the URL of a simulated gateway. What it says was placed is what counts.
+type gateway string
+
+func startGateway(t *testing.T, p program) gateway {
+	t.Helper()
+	q := p.start(t, "simulator", "--addr", "127.0.0.1:0", "--speed", "20")
+	return gateway(q.says(t, &q.stdout, `simulated voice gateway at (http://\S+)\n`))
+}
+
+// calls are the calls that were really placed to a target.
+func (g gateway) calls(t *testing.T, target string) []simulator.Call {
+	t.Helper()
+	return get[struct{ Calls []simulator.Call }](t, string(g)+"/simulator/calls?target="+url.QueryEscape(target)).Calls
+}
+
+func (g gateway) stats(t *testing.T) simulator.Stats {
+	t.Helper()
+	return get[simulator.Stats](t, string(g)+"/simulator/stats")
+}
+
+// hangUp ends the live call to a target, in the name of the person called.
+func (g gateway) hangUp(t *testing.T, target string) {
+	t.Helper()
+	calls := g.calls(t, target)
+	response, err := http.Post(string(g)+"/simulator/calls/"+calls[len(calls)-1].SID+"/end?by=caller", "", nil)
+	require.NoError(t, err)
+	_ = response.Body.Close()
+	require.Equal(t, http.StatusAccepted, response.StatusCode)
+}
+
+func get[T any](t *testing.T, url string) T {
+	t.Helper()
+	response, err := http.Get(url)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode, url)
+	var v T
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&v))
+	return v
+}
+
+// decode reads one JSON document, and nothing behind it.
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	require.NoError(t, json.Unmarshal([]byte(text), &v), text)
+	return v
+}

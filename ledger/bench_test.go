@@ -1,0 +1,76 @@
+package ledger_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"redial/call"
+	"redial/ledger"
+)
+
+// BenchmarkReceive measures durable acknowledgements on SQLite with full sync, under many callers at once: ends of calls,
+// each of which also frees a line and owes its flow a signal.
+func BenchmarkReceive(b *testing.B) {
+	l, err := ledger.Open(ctx, "sqlite:"+filepath.Join(b.TempDir(), "redial.db"), ledger.Options{Owner: true})
+	require.NoError(b, err)
+	defer l.Close()
+	keys := make([]string, b.N)
+	together(64, func(w int) {
+		for i := w; i < b.N; i += 64 {
+			r := ask(fmt.Sprintf("c%d", i), 1)
+			keys[i] = r.Key
+			if _, err := l.Clear(ctx, r); err != nil {
+				panic(err)
+			}
+		}
+	})
+	raw := make([]byte, 1200)
+	var next atomic.Int64
+	b.SetParallelism(128)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			i := next.Add(1) - 1
+			if err := l.Receive(ctx, keys[i], raw, []call.Event{human}, ""); err != nil {
+				panic(err)
+			}
+		}
+	})
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "receives/s")
+}
+
+// BenchmarkBacklog measures one turn of the queue while ten thousand contacts wait: a call ends, the next contact is
+// woken, and dials.
+func BenchmarkBacklog(b *testing.B) {
+	book := open(b)
+	book.limits(10, 0, 0)
+	const waiting = 10_000
+	for i := range 10 {
+		book.place(ask(fmt.Sprintf("c%d", i), 1))
+	}
+	together(64, func(w int) {
+		for i := 10 + w; i < waiting+b.N; i += 64 {
+			_, err := book.Clear(ctx, ask(fmt.Sprintf("c%d", i), 1))
+			if err != nil {
+				panic(err)
+			}
+		}
+	})
+	under := make([]string, 10)
+	for i := range under {
+		under[i] = fmt.Sprintf("c%d", i)
+	}
+	b.ResetTimer()
+	for range b.N {
+		book.end(ask(under[0], 1))
+		woken := book.wakes()
+		require.Len(b, woken, 1)
+		book.place(ask(woken[0], 1))
+		under = append(under[1:], woken[0])
+	}
+}
