@@ -23,8 +23,8 @@ import (
 type board struct {
 	out   io.Writer
 	total int
-	width int  // of the terminal; 0: there is none
-	tall  bool // it takes the table
+	width int    // of the terminal; 0: there is none
+	tall  bool   // it takes the table
 	lines int    // drawn last
 	last  string // said last
 }

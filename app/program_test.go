@@ -241,7 +241,10 @@ func startEngine(t *testing.T) *devserver.Server {
 	engine.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		engine.server, engine.err = devserver.Start(ctx, devserver.Options{Binary: binary, Headless: true})
+		// What is deleted is gone when the queues have said how far they are; by default they say so every half minute.
+		engine.server, engine.err = devserver.Start(ctx, devserver.Options{Binary: binary, Headless: true, ExtraArgs: []string{
+			"--dynamic-config-value", `history.transferProcessorUpdateAckInterval="500ms"`,
+			"--dynamic-config-value", `history.visibilityProcessorUpdateAckInterval="500ms"`}})
 	})
 	require.NoError(t, engine.err)
 	return engine.server
@@ -363,10 +366,14 @@ func (g gateway) stats(t *testing.T) simulator.Stats {
 	return get[simulator.Stats](t, string(g)+"/simulator/stats")
 }
 
-// hangUp ends the live call to a target, in the name of the person called.
+// hangUp ends the live call to a target, once it is answered, in the name of the person called.
 func (g gateway) hangUp(t *testing.T, target string) {
 	t.Helper()
-	calls := g.calls(t, target)
+	var calls []simulator.Call
+	eventually(t, "the call to be answered", func() bool {
+		calls = g.calls(t, target)
+		return len(calls) > 0 && !calls[len(calls)-1].AnsweredAt.IsZero()
+	})
 	response, err := http.Post(string(g)+"/simulator/calls/"+calls[len(calls)-1].SID+"/end?by=caller", "", nil)
 	require.NoError(t, err)
 	_ = response.Body.Close()

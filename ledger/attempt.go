@@ -158,6 +158,9 @@ func (l *Ledger) Receive(ctx ctx, key string, raw []byte, events []call.Event, u
 				return err
 			}
 		}
+		if raw == nil {
+			raw = []byte{} // an empty body is kept too, and NULL would not be
+		}
 		return t.exec(`INSERT INTO notifications (attempt_key, received_at, raw, note) VALUES (?, ?, ?, ?)`, key, micros(t.now), raw, note)
 	})
 }

@@ -2,7 +2,9 @@ package ledger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -49,10 +51,30 @@ type book struct {
 func open(tb testing.TB) *book {
 	tb.Helper()
 	b := &book{tb: tb, clock: &clock{at: start}, path: filepath.Join(tb.TempDir(), "redial.db")}
+	require.NoError(tb, os.WriteFile(b.path, migrated(), 0o600))
 	b.reopen()
 	tb.Cleanup(func() { _ = b.Ledger.Close() })
 	return b
 }
+
+// migrated is a ledger with nothing in it: making its tables takes longer than most tests do.
+var migrated = sync.OnceValue(func() []byte {
+	folder, err := os.MkdirTemp("", "ledger")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "redial.db")
+	l, err := ledger.Open(ctx, "sqlite:"+path, ledger.Options{})
+	if err == nil {
+		err = l.Close()
+	}
+	file, readErr := os.ReadFile(path)
+	if err := errors.Join(err, readErr); err != nil {
+		panic(err)
+	}
+	return file
+})
 
 // reopen closes the file, as a process does that ends, and opens it again.
 func (b *book) reopen() {
