@@ -14,9 +14,10 @@ import (
 	"redial/ledger"
 )
 
-// impatience is a policy whose watchdog bites after seven seconds, and whose retries follow at once.
+// impatience is a policy whose watchdog bites while the dial of a dead worker is waited for (35 s), and whose retries
+// follow at once.
 const impatience = `
-dial: {ring_timeout: 5s, max_call: 1s, grace: 1s}
+dial: {ring_timeout: 5s, max_call: 15s, grace: 1s}
 on: {unknown: {retry: [10ms], then: escalate}, human: done}
 `
 
@@ -88,7 +89,7 @@ func TestKilledBetweenTheIntentAndTheRequestTheAttemptIsUnknownAndNeverSent(t *t
 	t.Parallel()
 	k := newKilling(t)
 	wall := newStall(t)
-	stalled := k
+	stalled := k.stage
 	stalled.program = k.with("KORE_BASE_URL=https://" + wall.address)
 	up := stalled.up(t)
 	k.call(t, "anna", anna, "impatience.yaml", "human")
@@ -113,47 +114,50 @@ func TestKilledWhileCallsAreUnderWay(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
 	up := k.up(t)
+	const talking = "human+ring=1s+never_ends+amd=amd_human_detected+lost=amd"
+	reached := []call.Disposition{call.Human}
+	doubted := []call.Disposition{call.Unknown, call.Human}
 	contacts := []struct {
-		id, to, policy, script string
-		want                   []call.Disposition
-		error                  string
+		name, id, to, policy, script string
+		state                        call.State // when the process is killed
+		heard                        bool       // the end of the call, by the next process
+		want                         []call.Disposition
+		error                        string
 	}{
-		{"unanswered, and its end is lost", "+14155550101", "impatience.yaml", "human+slow_answer=15s+ring=10s+talk=40s,human",
-			[]call.Disposition{call.Unknown, call.Human}, "did not record an answer"},
-		{"unanswered, and its end is heard later", "+14155550102", "trust.yaml", "human+slow_answer=15s+never_ends+amd=amd_human_detected",
-			[]call.Disposition{call.Human}, ""},
-		{"answered, and its end is lost", "+14155550103", "impatience.yaml", "human+ring=10s+talk=40s,human",
-			[]call.Disposition{call.Unknown, call.Human}, "no notification of the call's end"},
-		{"answered, and its end is heard later", "+14155550104", "trust.yaml", "human+never_ends+amd=amd_human_detected",
-			[]call.Disposition{call.Human}, ""},
+		{"placed, and its end is heard later", "anna", "+14155550101", "trust.yaml", talking, call.StatePlaced, true, reached, ""},
+		{"in doubt, and its end is heard later", "bert", "+14155550102", "trust.yaml", talking + "+slow_answer=15s", call.StateDialing, true, reached, ""},
+		{"placed, and its end is lost", "cleo", "+14155550103", "impatience.yaml", talking + ",human", call.StatePlaced, false,
+			doubted, "no notification of the call's end"},
+		{"in doubt, and its end is lost", "dora", "+14155550104", "impatience.yaml", talking + "+slow_answer=15s,human", call.StateDialing, false,
+			doubted, "did not record an answer"},
 	}
-	for i, c := range contacts {
-		k.call(t, id(i), c.to, c.policy, c.script)
+	for _, c := range contacts {
+		k.call(t, c.id, c.to, c.policy, c.script)
 	}
-	for i, c := range contacts[:2] {
-		eventually(t, "the gateway to place the call", func() bool { return len(k.gateway.calls(t, c.to)) == 1 })
-		require.Empty(t, k.gateway.calls(t, c.to)[0].Answer)
-		k.reaches(t, id(i), call.StateDialing)
-	}
-	for i := range contacts[2:] {
-		k.reaches(t, id(2+i), call.StatePlaced)
+	for _, c := range contacts {
+		eventually(t, "the gateway to place the call of "+c.id, func() bool { return len(k.gateway.calls(t, c.to)) == 1 })
+		k.reaches(t, c.id, c.state)
 	}
 	up.kill()
-	// Nobody listens, and the gateway says it once.
-	for _, i := range []int{0, 2} {
-		eventually(t, "the end of the call to be reported in vain", func() bool {
-			said := k.gateway.calls(t, contacts[i].to)[0].Notifications
-			return len(said) > 0 && !said[len(said)-1].AnsweredAt.IsZero()
-		})
+	for _, c := range contacts {
+		if !c.heard {
+			k.gateway.hangUp(t, c.to)
+			eventually(t, "the end of the call to be reported, once and in vain", func() bool {
+				said := k.gateway.calls(t, c.to)[0].Notifications
+				return len(said) > 0 && said[len(said)-1].Event == "completed" && said[len(said)-1].Error != ""
+			})
+		}
 	}
 
 	k.up(t)
-	for _, i := range []int{1, 3} {
-		k.gateway.hangUp(t, contacts[i].to)
+	for _, c := range contacts {
+		if c.heard {
+			k.gateway.hangUp(t, c.to)
+		}
 	}
-	for i, c := range contacts {
-		t.Run(c.id, func(t *testing.T) {
-			r := k.result(t, id(i))
+	for _, c := range contacts {
+		t.Run(c.name, func(t *testing.T) {
+			r := k.result(t, c.id)
 			require.Equal(t, c.want, dispositions(r))
 			require.Equal(t, call.Outcome(call.Human), r.Outcome)
 			require.Contains(t, r.Attempts[0].Error, c.error)
@@ -163,8 +167,6 @@ func TestKilledWhileCallsAreUnderWay(t *testing.T) {
 	require.Zero(t, k.gateway.stats(t).DuplicateDials)
 	require.Equal(t, 1, k.gateway.stats(t).MaxPerTarget)
 }
-
-func id(i int) string { return "contact-" + string(rune('a'+i)) }
 
 // stall is a gateway that takes connections and never says a word: no request can be written to it, for TLS comes first.
 type stall struct {

@@ -117,6 +117,15 @@ func (w *world) result(c starter.Call) call.Result {
 	return r
 }
 
+// awaitRetry waits until a contact waits for its next attempt.
+func (w *world) awaitRetry(c starter.Call) {
+	w.t.Helper()
+	require.Eventually(w.t, func() bool {
+		shown, err := w.ledger.Show(w.t.Context(), c.WorkflowID)
+		return err == nil && shown.Wait != nil && shown.Wait.Reason == followup.ReasonRetry
+	}, 30*time.Second, 20*time.Millisecond)
+}
+
 // placed is how many calls the gateway really placed to a number.
 func (w *world) placed(number string) int {
 	n := 0
@@ -325,10 +334,7 @@ func TestTheLateEndOfAnUnknownAttemptIsStillBelieved(t *testing.T) {
 	p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
 	c := w.start("+12025550101", "human+never_ends+lost+ring=1s", p)
 	url := w.notifyURL("+12025550101")
-	require.Eventually(t, func() bool {
-		shown, err := w.ledger.Show(t.Context(), c.WorkflowID)
-		return err == nil && shown.Wait != nil && shown.Wait.Reason == followup.ReasonRetry
-	}, 30*time.Second, 50*time.Millisecond)
+	w.awaitRetry(c)
 	require.Equal(t, http.StatusOK, w.post(url, seedSamples[0].body))
 	r := w.result(c)
 	require.Equal(t, call.Outcome(call.Human), r.Outcome)
@@ -447,10 +453,7 @@ func TestACanceledRunEndsWithoutAFurtherCallAndWhatIsInTheAirIsHeardFirst(t *tes
 	p := quick()
 	p.On[call.Busy] = followup.Rule{Retry: []followup.Delay{{After: seconds(3600)}}}
 	waiting := w.start("+12025550101", "busy", p)
-	require.Eventually(t, func() bool {
-		shown, err := w.ledger.Show(t.Context(), waiting.WorkflowID)
-		return err == nil && shown.Wait != nil && shown.Wait.Reason == followup.ReasonRetry
-	}, 20*time.Second, 20*time.Millisecond)
+	w.awaitRetry(waiting)
 	talking := w.start("+12025550102", "human+never_ends+lost", func() followup.Policy { p := quick(); p.Dial.MaxCall = seconds(600); return p }())
 	url := w.notifyURL("+12025550102")
 	for _, c := range []starter.Call{waiting, talking} {

@@ -164,6 +164,7 @@ func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Fact
 	changed, err := t.change(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
 		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
+			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call,
 			sends = sends + 1, resend_at = 0, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
 		WHERE attempts.state = 'not_placed'`,
 		r.Key, r.WorkflowID, r.N, r.Request.To.URI, row.attempt.State, folded, request, r.Owner, micros(sendBy),

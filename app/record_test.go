@@ -1,0 +1,72 @@
+package app
+
+import (
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"redial/call"
+	"redial/followup"
+	"redial/starter"
+)
+
+var record = flag.Bool("record", false, "record runs of the standard flow under workflows/testdata")
+
+// TestRecordHistories records a run of every branch of the standard flow on a real server, for the replay tests of
+// package workflows. Recordings of earlier versions stay: they are what must keep replaying.
+func TestRecordHistories(t *testing.T) {
+	if !*record {
+		t.Skip("only with -record")
+	}
+	w := newWorld(t, worldOptions{maxCalls: "1"})
+	patient := quick()
+	patient.On[call.Unreachable] = followup.Rule{Retry: []followup.Delay{{After: seconds(3600)}}}
+	suspended := impatient()
+	suspended.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: seconds(3600)}}}
+
+	w.save("reached-at-the-first-attempt", w.start("+12025550101", "human+ring=2s", quick()))
+	w.save("busy-and-then-reached", w.start("+12025550102", "busy,human", quick()))
+	w.save("ended-before-the-dial-answer", w.start("+12025550103", "busy+early,human", quick()))
+	w.save("retries-used-up-and-escalated", w.start("+12025550104", "machine", quick()))
+	w.save("never-heard-of-and-then-reached", w.start("+12025550105", "human+lost+ring=1s,human+ring=1s", impatient()))
+	w.save("refused-by-the-gateway", w.start("+12025550106", "http=400", quick()))
+
+	holding, held := w.start("+12025550107", "human+ring=2s+talk=120s", quick()), w.start("+12025550108", "human+ring=2s", quick())
+	w.save("reached-after-a-hold", held)
+	w.result(holding)
+
+	late := w.start("+12025550109", "human+never_ends+lost+ring=1s", suspended)
+	url := w.notifyURL("+12025550109")
+	w.awaitRetry(late)
+	require.Equal(t, http.StatusOK, w.post(url, seedSamples[0].body))
+	w.save("the-late-end-of-an-unknown-attempt", late)
+
+	waiting := w.start("+12025550110", "unreachable", patient)
+	w.awaitRetry(waiting)
+	require.NoError(t, w.client.CancelWorkflow(t.Context(), waiting.WorkflowID, waiting.RunID))
+	w.save("canceled-while-waiting", waiting)
+}
+
+// save waits for a run's end and writes its history.
+func (w *world) save(name string, c starter.Call) {
+	w.t.Helper()
+	w.result(c)
+	var h historypb.History
+	for i := w.client.GetWorkflowHistory(w.t.Context(), c.WorkflowID, c.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); i.HasNext(); {
+		e, err := i.Next()
+		require.NoError(w.t, err)
+		h.Events = append(h.Events, e)
+	}
+	data, err := protojson.MarshalOptions{Indent: " "}.Marshal(&h)
+	require.NoError(w.t, err)
+	folder := filepath.Join("..", "workflows", "testdata")
+	require.NoError(w.t, os.MkdirAll(folder, 0o755))
+	require.NoError(w.t, os.WriteFile(filepath.Join(folder, name+".json"), data, 0o644))
+}
