@@ -98,19 +98,21 @@ func (p *product) run(ctx context.Context, listener net.Listener) error {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
-	served := make(chan error, 2)
+	served := make(chan error, 3)
 	go func() {
 		err := serve.Run(serving, listener, p.webhook, p.log)
 		stopWorking()
 		served <- err
 	}()
 	go func() { served <- p.relay.Run(serving) }()
+	sweeper := relay.Sweeper{Ledger: p.ledger, Runs: p.client, Logger: p.log.Named("sweeper")}
+	go func() { served <- sweeper.Run(serving) }()
 
 	err := worker.Run(working, worker.Config{Client: p.client, Activities: &activities.Activities{
 		Ledger: p.ledger, Gateway: p.gateway, NotifyURLs: p.urls, Caller: p.config.KoreCaller, Trunk: p.config.KoreTrunk}})
 	p.webhook.Drain()
 	stopServing()
-	err = errors.Join(err, <-served, <-served)
+	err = errors.Join(err, <-served, <-served, <-served)
 	return errors.Join(err, p.ledger.Close())
 }
 

@@ -55,13 +55,18 @@ type shown struct {
 	Run *workflows.Status `json:"run,omitempty"` // live, when a worker answers
 }
 
-func show(ctx context.Context, cfg config.Config, id string, asJSON bool, out io.Writer) error {
+// openExisting opens a ledger for a short command, which must not make a new one.
+func openExisting(ctx context.Context, cfg config.Config) (*ledger.Ledger, error) {
 	if path, found := strings.CutPrefix(cfg.Database, "sqlite:"); found {
 		if _, err := os.Stat(filepath.Clean(path)); errors.Is(err, os.ErrNotExist) {
-			return &config.Error{Variable: "REDIAL_DATABASE", Problem: "there is no ledger " + path + ": name the file that redial up writes"}
+			return nil, &config.Error{Variable: "REDIAL_DATABASE", Problem: "there is no ledger " + path + ": name the file that redial up writes"}
 		}
 	}
-	l, err := openLedger(ctx, cfg, ledger.Options{})
+	return openLedger(ctx, cfg, ledger.Options{})
+}
+
+func show(ctx context.Context, cfg config.Config, id string, asJSON bool, out io.Writer) error {
+	l, err := openExisting(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -192,3 +192,9 @@ func (a *Attempt) Close(at time.Time, why string) {
 		a.Seq++
 	}
 }
+
+// Settle ends an attempt in doubt the way somebody found out; what the gateway reports from then on is late.
+func (a *Attempt) Settle(as Disposition, at time.Time) {
+	a.State, a.Disposition, a.EndedAt, a.SettledAt, a.Error = StateEnded, as, at, at, ""
+	a.Seq++
+}

@@ -105,19 +105,21 @@ func (l *Ledger) Finish(ctx ctx, workflowID string, outcome call.Outcome, reason
 // Escalate owes people the story of a contact: a webhook where url is given, else an entry of the inbox. Escalating the
 // same contact again changes nothing.
 func (l *Ledger) Escalate(ctx ctx, e followup.Escalated, url string) error {
-	return l.update(ctx, "escalate "+e.WorkflowID, func(t *tx) error {
-		found, err := t.get(`SELECT 1 FROM outbox WHERE topic = ?`, []any{kindWebhook + "/" + e.WorkflowID}, new(int))
-		if err != nil || found {
-			return err
-		}
-		body, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		d := delivery{kind: kindWebhook, workflowID: e.WorkflowID, url: url, body: string(body), due: t.now}
-		if err := t.owe(d); err != nil || url != "" {
-			return err
-		}
-		return t.exec(`UPDATE outbox SET delivered_at = ? WHERE topic = ?`, micros(t.now), kindWebhook+"/"+e.WorkflowID)
-	})
+	return l.update(ctx, "escalate "+e.WorkflowID, func(t *tx) error { return t.escalate(e, url) })
+}
+
+func (t *tx) escalate(e followup.Escalated, url string) error {
+	topic := kindWebhook + "/" + e.WorkflowID
+	found, err := t.get(`SELECT 1 FROM outbox WHERE topic = ?`, []any{topic}, new(int))
+	if err != nil || found {
+		return err
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if err := t.owe(delivery{kind: kindWebhook, workflowID: e.WorkflowID, url: url, body: string(body), due: t.now}); err != nil || url != "" {
+		return err
+	}
+	return t.exec(`UPDATE outbox SET delivered_at = ? WHERE topic = ?`, micros(t.now), topic)
 }

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -229,4 +230,14 @@ func together(n int, fn func(i int)) {
 	}
 	close(begin)
 	wg.Wait()
+}
+
+// count asks the file itself, past the ledger.
+func (b *book) count(query string) (n int) {
+	b.tb.Helper()
+	db, err := sql.Open("sqlite", "file:"+b.path+"?mode=ro")
+	require.NoError(b.tb, err)
+	defer db.Close()
+	require.NoError(b.tb, db.QueryRow(query).Scan(&n))
+	return n
 }

@@ -27,7 +27,7 @@ const (
 	webhooks    = 32               // webhooks under way at most: they have slots of their own, because a receiver may be slow
 	signalFor   = 10 * time.Second // how long one signal may take
 	webhookFor  = 20 * time.Second // how long one webhook may take, its redirects included: there are none
-	lookAtLeast = 30 * time.Second // how often the ledger is asked although it said that nothing is due
+	lookAtLeast = 5 * time.Second  // how often the ledger is asked although nothing was said to be due: another process may write to it
 	lookFull    = time.Second      // how often it is asked while more is due than there are slots
 )
 

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -86,9 +86,9 @@ func (f *floor) notify(c *gin.Context) {
 	c.Status(http.StatusOK)
 }
 
-// call makes one call and waits for its end.
-func (f *floor) call(ctx context.Context, to call.Target) error {
-	run, err := f.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "floor-" + uuid.NewString(), TaskQueue: floorQueue}, f.Workflow, to)
+// callOnce makes one call and waits for its end.
+func (f *floor) callOnce(ctx context.Context, n int) error {
+	run, err := f.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: fmt.Sprintf("floor-%d", n), TaskQueue: floorQueue}, f.Workflow, target(n))
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func (p *product) eventsOfCall(ctx context.Context, number int, script string) (
 	if err := p.simulator.Script(to.URI, script); err != nil {
 		return 0, err
 	}
-	c, result, err := p.call(ctx, workflows.Input{To: to, Policy: impatientPolicy()})
+	c, result, err := p.call(ctx, workflows.Input{ContactID: fmt.Sprintf("c%d", number), To: to, Policy: impatientPolicy()})
 	if err != nil {
 		return 0, err
 	}
