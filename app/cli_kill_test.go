@@ -27,6 +27,9 @@ dial: {ring_timeout: 5s, max_call: 2m, grace: 1s}
 on: {unknown: escalate, human: done}
 `
 
+// answering is somebody who answers within the five seconds that these policies let a phone ring.
+const answering = "human+ring=1s"
+
 // killing is a test of kill -9: a deployment whose ledger is watched closely.
 type killing struct {
 	stage
@@ -92,7 +95,7 @@ func TestKilledBetweenTheIntentAndTheRequestTheAttemptIsUnknownAndNeverSent(t *t
 	stalled := k.stage
 	stalled.program = k.with("KORE_BASE_URL=https://" + wall.address)
 	up := stalled.up(t)
-	k.call(t, "anna", anna, "impatience.yaml", "human")
+	k.call(t, "anna", anna, "impatience.yaml", answering)
 	wall.reached(t)
 	k.reaches(t, "anna", call.StateDialing)
 	up.kill()
@@ -114,7 +117,7 @@ func TestKilledWhileCallsAreUnderWay(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
 	up := k.up(t)
-	const talking = "human+ring=1s+never_ends+amd=amd_human_detected+lost=amd"
+	const talking = answering + "+never_ends+amd=amd_human_detected+lost=amd"
 	reached := []call.Disposition{call.Human}
 	doubted := []call.Disposition{call.Unknown, call.Human}
 	contacts := []struct {
@@ -126,9 +129,9 @@ func TestKilledWhileCallsAreUnderWay(t *testing.T) {
 	}{
 		{"placed, and its end is heard later", "anna", "+14155550101", "trust.yaml", talking, call.StatePlaced, true, reached, ""},
 		{"in doubt, and its end is heard later", "bert", "+14155550102", "trust.yaml", talking + "+slow_answer=15s", call.StateDialing, true, reached, ""},
-		{"placed, and its end is lost", "cleo", "+14155550103", "impatience.yaml", talking + ",human", call.StatePlaced, false,
+		{"placed, and its end is lost", "cleo", "+14155550103", "impatience.yaml", talking + "," + answering, call.StatePlaced, false,
 			doubted, "no notification of the call's end"},
-		{"in doubt, and its end is lost", "dora", "+14155550104", "impatience.yaml", talking + "+slow_answer=15s,human", call.StateDialing, false,
+		{"in doubt, and its end is lost", "dora", "+14155550104", "impatience.yaml", talking + "+slow_answer=15s," + answering, call.StateDialing, false,
 			doubted, "did not record an answer"},
 	}
 	for _, c := range contacts {

@@ -27,7 +27,7 @@ terminal, in the same folder. Runs and ledger stay in files beside REDIAL_DATABA
 
 With --gateway kore the calls go to the gateway that KORE_* names, and real phones ring.`,
 		Example: `  redial dev
-  redial call --to +14155550100 --metadata simulate=busy,human --wait     (in another terminal)`,
+  redial call --to +14155550100 --metadata simulate=human --wait     (in another terminal)`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.FromEnvironment()
@@ -92,7 +92,7 @@ func dev(c *cobra.Command, o localOptions) error {
 	}
 	fmt.Fprintf(out, "webhook           %s\n", l.webhookURL)
 	fmt.Fprintf(out, "ledger            %s\n\n", o.config.Database)
-	fmt.Fprintf(out, "In another terminal, in this folder:%s\n  redial call --to +14155550100 --metadata simulate=busy,human --wait\n\nCtrl-C stops everything.\n",
+	fmt.Fprintf(out, "In another terminal, in this folder:%s\n  redial call --to +14155550100 --metadata simulate=human --wait\n\nCtrl-C stops everything.\n",
 		environmentHint(l))
 	return waitAndClose(ctx, l)
 }

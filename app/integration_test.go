@@ -485,3 +485,21 @@ func TestARunThatTemporalRepeatsRefusesToCall(t *testing.T) {
 	require.NoError(t, w.client.TerminateWorkflow(t.Context(), run.GetID(), "", "test"))
 	require.Zero(t, w.simulator.Stats().Requests)
 }
+
+func TestAnAttemptInDoubtThatAnOperatorSettlesDecidesWhatFollows(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	p := impatient()
+	p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
+	c := w.start("+12025550101", "human+never_ends+lost+ring=1s", p)
+	w.awaitRetry(c)
+	doubted, err := w.ledger.UnknownAttempts(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, doubted, 1)
+	require.Equal(t, "tel:+12025550101", doubted[0].Request.To.URI)
+	_, err = w.ledger.Resolve(t.Context(), doubted[0].Key, call.Human, "test", "she called back")
+	require.NoError(t, err)
+	require.Equal(t, call.Outcome(call.Human), w.result(c).Outcome)
+	_, err = w.ledger.Resolve(t.Context(), doubted[0].Key, call.Busy, "test", "again")
+	require.ErrorContains(t, err, "not in doubt")
+	require.Equal(t, 1, w.placed("+12025550101"))
+}

@@ -83,7 +83,7 @@ Start with "redial demo". Settings come from the environment: KORE_*, REDIAL_* a
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
-	root.AddCommand(demoCommand(), devCommand(), upCommand(), setupCommand(), simulatorCommand(), callCommand(), showCommand(), attemptCommand())
+	root.AddCommand(demoCommand(), devCommand(), upCommand(), setupCommand(), simulatorCommand(), callCommand(), showCommand(), attemptCommand(), doctorCommand())
 	return root
 }
 

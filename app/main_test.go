@@ -3,7 +3,10 @@
 package app_test
 
 import (
+	"flag"
 	"os"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,9 +22,22 @@ func TestMain(m *testing.M) {
 		go endWithParent()
 		app.Main()
 	}
+	waitTogether()
 	code := m.Run()
 	stopEngine()
 	os.Exit(code)
+}
+
+// waitTogether lets more tests run at once than there are processors, unless the command line says how many: they spend
+// their time on waiting for timers of other processes.
+func waitTogether() {
+	flag.Parse()
+	const name = "test.parallel"
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if !given {
+		_ = flag.Set(name, strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 }
 
 // endWithParent keeps a test run that is cut off from leaving programs behind.

@@ -82,8 +82,20 @@ type process struct {
 	ended          chan struct{}
 }
 
-// start starts the program. It is gone when the test is over.
+// start starts a command that stays. It is gone when the test is over, and what it said is shown when the test failed.
 func (p program) start(t *testing.T, args ...string) *process {
+	t.Helper()
+	q := p.launch(t, args...)
+	t.Cleanup(func() {
+		q.kill()
+		if t.Failed() {
+			t.Logf("redial %s\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), tail(q.stdout.String()), tail(q.stderr.String()))
+		}
+	})
+	return q
+}
+
+func (p program) launch(t *testing.T, args ...string) *process {
 	t.Helper()
 	q := &process{args: args, command: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
 	q.command.Dir = p.folder
@@ -97,12 +109,6 @@ func (p program) start(t *testing.T, args ...string) *process {
 		_ = q.command.Wait()
 		close(q.ended)
 	}()
-	t.Cleanup(func() {
-		q.kill()
-		if t.Failed() {
-			t.Logf("redial %s\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), tail(q.stdout.String()), tail(q.stderr.String()))
-		}
-	})
 	return q
 }
 
@@ -165,14 +171,16 @@ type ended struct {
 // run runs one command to its end.
 func (p program) run(t *testing.T, args ...string) ended {
 	t.Helper()
-	return p.start(t, args...).wait(t)
+	q := p.launch(t, args...)
+	defer q.kill() // when it has not ended
+	return q.wait(t)
 }
 
 // must runs a command that has to succeed, and returns what it printed.
 func (p program) must(t *testing.T, args ...string) string {
 	t.Helper()
 	e := p.run(t, args...)
-	require.Zero(t, e.code, "redial %s: %s", strings.Join(args, " "), e.stderr)
+	require.Zero(t, e.code, "redial %s\n%s%s", strings.Join(args, " "), e.stdout, e.stderr)
 	return e.stdout
 }
 
@@ -195,7 +203,7 @@ func (t *transcript) String() string {
 }
 
 // patience is how long a condition may take that takes seconds at worst on an idle machine, or a Dialout's 35 s.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()

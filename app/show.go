@@ -87,9 +87,12 @@ func show(ctx context.Context, cfg config.Config, id string, asJSON bool, out io
 	return nil
 }
 
-// liveStatus asks the run itself; nil when nobody answers within two seconds.
+// liveFor is how long redial show waits for the run itself: a worker that is busy replays it first.
+const liveFor = 5 * time.Second
+
+// liveStatus asks the run itself; nil when nobody answers in time.
 func liveStatus(ctx context.Context, workflowID string) *workflows.Status {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, liveFor)
 	defer cancel()
 	o, err := temporalOptions()
 	if err != nil {

@@ -121,31 +121,49 @@ type Facts struct {
 	Ahead int // contacts before this one in the queue
 }
 
-// Clear rules on one call: cleared when both answers are nil.
+// Clear rules on one call: cleared when both answers are nil. No hold outlasts the contact's life.
 func Clear(f Facts) (*Hold, *Refusal) {
+	if r := f.refusal(); r != nil {
+		return nil, r
+	}
+	h := f.hold()
+	if h != nil && !f.ExpiresAt.IsZero() && h.Until.After(f.ExpiresAt) {
+		h.Until = f.ExpiresAt
+	}
+	return h, nil
+}
+
+// refusal is why the contact is never dialed again; nil: it may be.
+func (f Facts) refusal() *Refusal {
 	switch {
 	case !f.Allowed:
-		return nil, &Refusal{call.OutcomeSuppressed, "this deployment may not dial the target", "REDIAL_ALLOW_TO"}
+		return &Refusal{call.OutcomeSuppressed, "this deployment may not dial the target", "REDIAL_ALLOW_TO"}
 	case f.Suppressed != "":
-		return nil, &Refusal{call.OutcomeSuppressed, f.Suppressed, "suppression"}
+		return &Refusal{call.OutcomeSuppressed, f.Suppressed, "suppression"}
 	case !f.ExpiresAt.IsZero() && !f.Now.Before(f.ExpiresAt):
-		return nil, &Refusal{call.OutcomeExpired, "the contact's lifetime is over", "lifetime"}
+		return &Refusal{call.OutcomeExpired, "the contact's lifetime is over", "lifetime"}
+	}
+	return nil
+}
+
+// hold is why the call cannot be placed now; nil: it can.
+func (f Facts) hold() *Hold {
+	switch {
 	case f.Now.Before(f.ResendAt):
-		return &Hold{Reason: ReasonUnreachable, Rule: "a request that placed no call is sent again after 5s, 30s and 2m", Until: f.ResendAt}, nil
+		return &Hold{Reason: ReasonUnreachable, Rule: "a request that placed no call is sent again after 5s, 30s and 2m", Until: f.ResendAt}
 	case f.Now.Before(f.ThrottledUntil):
 		return &Hold{Reason: ReasonThrottled, Rule: "the gateway refused a request of this account for its rate",
-			Until: f.turn(f.ThrottledUntil), Event: "the gateway takes requests again", Queued: true}, nil
+			Until: f.turn(f.ThrottledUntil), Event: "the gateway takes requests again", Queued: true}
 	case f.Now.Before(f.NumberUntil):
-		return &Hold{Reason: ReasonNumber, Rule: "one call at a time to a number", Until: f.NumberUntil,
-			Event: "the other call ends", Queued: true}, nil
+		return &Hold{Reason: ReasonNumber, Rule: "one call at a time to a number", Until: f.NumberUntil, Event: "the other call ends", Queued: true}
 	case f.Lines > 0 && f.LinesUsed+f.LinesReserved >= f.Lines:
 		return &Hold{Reason: ReasonLinesBusy, Rule: fmt.Sprintf("at most %d calls at the same time (REDIAL_MAX_CALLS)", f.Lines),
-			Until: f.turn(f.LinesUntil), Event: "a call ends", Queued: true}, nil
+			Until: f.turn(f.LinesUntil), Event: "a call ends", Queued: true}
 	case f.Rate > 0 && f.RateUsed+f.LinesReserved >= f.Rate:
 		return &Hold{Reason: ReasonRate, Rule: fmt.Sprintf("at most %d dials in %s (REDIAL_DIAL_RATE)", f.Rate, f.Window),
-			Until: f.turn(f.NextRateAt), Event: "a dial leaves the window", Queued: true}, nil
+			Until: f.turn(f.NextRateAt), Event: "a dial leaves the window", Queued: true}
 	}
-	return nil, nil
+	return nil
 }
 
 // turn is when a queued contact asks again if nothing wakes it: the time its capacity is due, later by as many rounds

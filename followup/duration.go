@@ -29,7 +29,7 @@ func ParseDuration(text string) (Duration, error) {
 		}
 	}
 	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || total+d < total { // the last: more than a duration can hold
 		return 0, badDuration(text)
 	}
 	return Duration(total + d), nil

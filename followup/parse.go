@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 )
@@ -22,6 +23,9 @@ var notYet = []string{"window", "limits"}
 func Parse(data []byte) (Policy, error) {
 	if len(data) > MaxPolicySize {
 		return Policy{}, fmt.Errorf("the policy is larger than %d KiB", MaxPolicySize>>10)
+	}
+	if !utf8.Valid(data) {
+		return Policy{}, errors.New("the policy is not UTF-8 text: save it as such")
 	}
 	var p Policy
 	decoder := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())

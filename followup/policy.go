@@ -34,7 +34,8 @@ type Dial struct {
 	RingTimeout      Duration       `json:"ring_timeout,omitempty" yaml:"ring_timeout"`           // default 45s, 5s to 2m
 	// MaxCall is the longest that an answered call is believed to last. Default 30m, at most 24h.
 	MaxCall Duration `json:"max_call,omitempty" yaml:"max_call"`
-	// Grace is what is waited for a notification beyond RingTimeout and MaxCall before an attempt is unknown. Default 45s.
+	// Grace is what is waited for a notification beyond RingTimeout and MaxCall before an attempt is unknown. Default 45s,
+	// at most 24h.
 	Grace Duration `json:"grace,omitempty" yaml:"grace"`
 	// ThresholdWords is how many words make a greeting a machine's. Default 9, as in the engine below the gateway: the
 	// seed's sample of 4 takes many a person for a machine.
@@ -226,7 +227,12 @@ func (p Policy) validate() error {
 		return fmt.Errorf("dial.%w", err)
 	}
 	for _, disposition := range call.Dispositions() {
-		if err := p.On[disposition].validate(); p.On[disposition].given() && err != nil {
+		rule, written := p.On[disposition]
+		if !written {
+			continue
+		}
+		// A rule that says nothing would not be the default one, but none: its contacts would be dropped in silence.
+		if err := rule.validate(); err != nil {
 			return fmt.Errorf("on.%s: %w", disposition, err)
 		}
 	}
@@ -259,13 +265,14 @@ func (d Dial) validate() error {
 	if d.MaxCall > Duration(day) {
 		return fmt.Errorf("max_call: %s is too long: write at most 24h", d.MaxCall)
 	}
+	if d.Grace > Duration(day) {
+		return fmt.Errorf("grace: %s is too long: write at most 24h", d.Grace)
+	}
 	if d.ThresholdWords < 0 || d.ThresholdWords > 100 {
 		return fmt.Errorf("threshold_words: %d is out of range: write 1 to 100", d.ThresholdWords)
 	}
 	return nil
 }
-
-func (r Rule) given() bool { return r.Do != "" || r.Retry != nil || r.Then != "" }
 
 func (r Rule) validate() error {
 	switch {

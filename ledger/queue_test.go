@@ -258,6 +258,7 @@ func TestEveryHoldIsShownAndEnds(t *testing.T) {
 // Whatever happens, a line that is free while a live contact waits for one is promised to somebody: nothing polls, so that
 // a forgotten line would stay free.
 func TestNoLineIsLeftUnpromisedWhileSomebodyWaits(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		b := open(t)
 		defer b.Ledger.Close()

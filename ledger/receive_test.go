@@ -27,6 +27,7 @@ var events = rapid.Custom(func(t *rapid.T) []call.Event {
 })
 
 func TestTheLedgerFoldsAsTheVocabularyDoesInEveryOrder(t *testing.T) {
+	t.Parallel()
 	b := open(t)
 	checks := 0
 	rapid.Check(t, func(rt *rapid.T) {

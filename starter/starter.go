@@ -51,15 +51,15 @@ func (s Starter) Call(ctx context.Context, flow string, in workflows.Input) (Cal
 	if in.ContactID == "" {
 		in.ContactID = uuid.NewString()
 	}
+	var err error
+	if in.ContactID, err = s.hideNumber(in.ContactID); err != nil {
+		return Call{}, err
+	}
 	if !contactID.MatchString(in.ContactID) {
 		return Call{}, fmt.Errorf("contact id %q: use 1 to 120 letters, digits and . _ : @ + - ( ), starting with a letter or digit", in.ContactID)
 	}
 	if in.Campaign != "" && !campaignName.MatchString(in.Campaign) {
 		return Call{}, fmt.Errorf("campaign %q: use 1 to 48 letters, digits and . _ -, starting with a letter or digit", in.Campaign)
-	}
-	var err error
-	if in.ContactID, err = s.hideNumber(in.ContactID); err != nil {
-		return Call{}, err
 	}
 	id := workflows.WorkflowID(in.Campaign, in.ContactID)
 	attributes := []temporal.SearchAttributeUpdate{workflows.AttributeState.ValueSet(string(workflows.StateCalling)), workflows.AttributeAttempts.ValueSet(0)}

@@ -53,15 +53,18 @@ type Config struct {
 type Webhook struct {
 	Config
 	engine   *gin.Engine
+	storeFor time.Duration
 	draining atomic.Bool
 }
 
 // New makes a webhook.
 func New(c Config) *Webhook {
-	w := &Webhook{Config: c, engine: gin.New()}
+	w := &Webhook{Config: c, engine: gin.New(), storeFor: storeFor}
 	// The gateway follows no redirect: a path is right, or it is unknown.
 	w.engine.RedirectTrailingSlash = false
 	w.engine.HandleMethodNotAllowed = false
+	// The log names the peer that connected: what a header says of who that is, anybody can write.
+	w.engine.ForwardedByClientIP = false
 	w.engine.Use(w.log, w.recover)
 	w.engine.POST(notify.Path+":token", w.notify)
 	w.engine.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
@@ -114,7 +117,7 @@ func (w *Webhook) notify(c *gin.Context) {
 // store writes the notification to the ledger, and tries again while the ledger is slow or locked. The write goes on
 // when the gateway hangs up: what has arrived is not to be lost for want of somebody to tell.
 func (w *Webhook) store(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.storeFor)
 	defer cancel()
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = 50 * time.Millisecond

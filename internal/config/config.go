@@ -140,6 +140,8 @@ type Rate struct {
 	Per time.Duration
 }
 
+func (r Rate) String() string { return fmt.Sprintf("%d in %s", r.N, r.Per) }
+
 func (r *Rate) UnmarshalText(text []byte) error {
 	count, per, _ := strings.Cut(string(text), "/")
 	n, err := strconv.ParseUint(count, 10, 31)
@@ -189,6 +191,18 @@ func (t Targets) Allows(uri string) bool {
 		}
 	}
 	return len(t.prefixes) == 0
+}
+
+// Any tells whether everything may be dialed.
+func (t Targets) Any() bool { return len(t.prefixes) == 0 }
+
+// String lists what may be dialed; numbers are masked.
+func (t Targets) String() string {
+	masked := make([]string, len(t.prefixes))
+	for i, p := range t.prefixes {
+		masked[i] = call.Mask(p)
+	}
+	return strings.Join(masked, ", ")
 }
 
 // Check refuses a target that this deployment may not dial.

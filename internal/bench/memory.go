@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	sdk "go.temporal.io/sdk/worker"
+
+	"redial/simulator"
+	"redial/workflows"
+)
+
+var memoryBudgets = []budget{{name: "memory", what: "worker memory per open, sleeping contact beyond the cache",
+	limit: "under 1,024 bytes", holds: under(1024)}}
+
+// cachedRuns is how many runs the worker keeps in memory while the sleeping contacts are counted.
+const cachedRuns = 200
+
+// measureMemory lets contacts sleep after a busy line, and compares the memory of this process at two counts of them,
+// both above what the worker's cache holds.
+func measureMemory(ctx context.Context, b *bench) error {
+	few, many := 2000, 6000
+	if b.quick {
+		few, many = 500, 1500
+	}
+	folder, err := b.subfolder("memory")
+	if err != nil {
+		return err
+	}
+	sdk.SetStickyWorkflowCacheSize(cachedRuns)
+	defer sdk.SetStickyWorkflowCacheSize(10_000) // the SDK's default
+	p, err := startProduct(ctx, productOptions{folder: folder, lines: 10_000, rate: 10_000, window: time.Second,
+		simulator: simulator.Config{Speed: 1000, PlainNumbers: true, Profile: simulator.Profile{Outcomes: map[string]float64{"busy+pdd=0s+ring=1s": 1}}}})
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
+	defer cancel()
+	var at [2]memory
+	for i, contacts := range []int{few, many} {
+		if err := p.putToSleep(ctx, contacts); err != nil {
+			return err
+		}
+		p.simulator.Reset() // its record is no part of a worker
+		at[i] = measureProcess()
+		b.say("memory: %d contacts sleep: heap and stacks %.1f MiB, resident %.1f MiB", contacts, mib(at[i].heap), mib(at[i].resident))
+	}
+	slope := func(a, b int64) float64 { return float64(b-a) / float64(many-few) }
+	heap, resident := slope(at[0].heap, at[1].heap), slope(at[0].resident, at[1].resident)
+	b.record("memory", max(heap, resident), "%.0f bytes (the larger of: heap and stacks %.0f, resident %.0f; slope from %d to %d contacts, %d runs cached)",
+		max(heap, resident), heap, resident, few, many, cachedRuns)
+	return nil
+}
+
+// putToSleep starts contacts until so many wait for their next attempt.
+func (p *product) putToSleep(ctx context.Context, contacts int) error {
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: p.database()}).EscapedPath()+"?mode=ro")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	asleep := func() (n int, err error) {
+		err = db.QueryRowContext(ctx, `SELECT COUNT(*) FROM attempts WHERE decision <> ''`).Scan(&n)
+		return n, err
+	}
+	first, err := asleep()
+	if err != nil {
+		return err
+	}
+	starts := make(chan int)
+	var starters sync.WaitGroup
+	errs := make([]error, 16)
+	for i := range errs {
+		starters.Go(func() {
+			for n := range starts {
+				_, err := p.starter.Call(ctx, workflows.NameOutboundCall, workflows.Input{ContactID: fmt.Sprintf("c%d", n), To: target(n)})
+				if err != nil {
+					errs[i] = err
+				}
+			}
+		})
+	}
+	for n := first; n < contacts; n++ {
+		starts <- n
+	}
+	close(starts)
+	starters.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	for {
+		n, err := asleep()
+		if err != nil || n >= contacts {
+			time.Sleep(2 * time.Second) // the last of them still write their histories
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// memory is what this process holds, in bytes.
+type memory struct{ heap, resident int64 }
+
+func measureProcess() memory {
+	for range 3 {
+		runtime.GC()
+	}
+	debug.FreeOSMemory()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return memory{heap: int64(s.HeapAlloc + s.StackInuse), resident: residentMemory()}
+}
+
+// residentMemory is known on Linux only, and zero elsewhere.
+func residentMemory() int64 {
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(statm))
+	pages, _ := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }

@@ -1,0 +1,18 @@
+package ledger_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+// TestMain makes this binary the child that the crash test kills, and keeps property tests, each step of which waits for
+// a real disk, to a size at which they are run often; -rapid.checks asks for more.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childVariable); path != "" {
+		child(path)
+		return
+	}
+	_ = flag.Set("rapid.checks", "15")
+	os.Exit(m.Run())
+}
