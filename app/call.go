@@ -245,6 +245,9 @@ func describeAttempt(a call.Attempt) string {
 	if a.EndedBy != "" {
 		fmt.Fprintf(&b, ", %d s, ended by the %s", a.DurationS, a.EndedBy)
 	}
+	if a.SuspectedHuman {
+		b.WriteString(", perhaps a person: machines do not hang up at once")
+	}
 	if a.Error != "" {
 		fmt.Fprintf(&b, ": %s", a.Error)
 	}

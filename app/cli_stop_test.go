@@ -180,13 +180,24 @@ func requireEmpty(t *testing.T, folder string) {
 func TestDevStoppedWhileTemporalStartsLeavesNothingAndStartsAgain(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
-	q := h.start(t, h.arguments...)
-	pids := startsTemporal(t, q)
-	q.ctrlC(t)
-	requireInterrupted(t, tellsNoLog(q.wait(t)))
-	requireNothingLeft(t, pids, h.ports...)
+	for _, kill := range []bool{false, true} {
+		q := h.start(t, h.arguments...)
+		pids := startsTemporal(t, q)
+		eventually(t, "Temporal to begin its file", func() bool {
+			_, err := os.Stat(filepath.Join(h.folder, "redial-temporal.db"))
+			return err == nil
+		})
+		if kill {
+			q.kill()
+			eventually(t, "everything to end with it", func() bool { return len(left(pids, h.ports)) == 0 })
+			continue
+		}
+		q.ctrlC(t)
+		requireInterrupted(t, tellsNoLog(q.wait(t)))
+		requireNothingLeft(t, pids, h.ports...)
+	}
 
-	q = h.dev(t)
+	q := h.dev(t)
 	q.ctrlC(t)
 	require.Zero(t, q.wait(t).code)
 }

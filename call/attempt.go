@@ -44,6 +44,9 @@ type Attempt struct {
 	EndedAt    time.Time `json:"ended_at,omitzero"`
 	DurationS  int64     `json:"duration_s"`
 
+	// SuspectedHuman is a machine by its verdict whose call the callee ended within QuickHangup: machines wait for the
+	// beep, people hang up. It changes nothing, and is counted.
+	SuspectedHuman bool `json:"suspected_human,omitempty"`
 	// HearUntil is when the call is surely over, heard of or not: ringing, talking and the grace for its notification.
 	HearUntil time.Time `json:"hear_until,omitzero"`
 	// Detection is whether machine detection was asked for, so that a verdict is worth a short wait.
@@ -53,6 +56,9 @@ type Attempt struct {
 	// Error is why the attempt was not placed, or why it is unknown.
 	Error string `json:"error,omitempty"`
 }
+
+// QuickHangup is how soon after the answer a callee who hangs up is hardly a machine: greetings last longer.
+const QuickHangup = 4 * time.Second
 
 // AttemptKey is the key of the n-th attempt of a contact's run: the same after a crash, a replay, a workflow reset and a
 // continue-as-new, because the first run's id stays what it was.

@@ -54,6 +54,7 @@ func (a *Attempt) Fold(e Event) Effect {
 	}
 	if a.State == StateEnded {
 		a.Disposition = a.dispose()
+		a.SuspectedHuman = a.Disposition == Machine && a.EndedBy == PartyCallee && time.Duration(a.DurationS)*time.Second <= QuickHangup
 	}
 	if *a != before {
 		a.Seq++

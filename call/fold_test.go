@@ -216,3 +216,19 @@ func TestAnEchoedModeIsNoSignOfAnAnswer(t *testing.T) {
 		t.Errorf("%+v %+v", f, a)
 	}
 }
+
+func TestAMachineThatHangsUpAtOnceIsCountedAsASuspectedPerson(t *testing.T) {
+	for _, c := range []struct {
+		event call.Event
+		want  bool
+	}{
+		{call.Event{Status: call.StatusCompleted, AMD: call.AMDMachine, EndedBy: call.PartyCallee, Duration: 3 * time.Second}, true},
+		{call.Event{Status: call.StatusCompleted, AMD: call.AMDMachine, EndedBy: call.PartyCallee, Duration: 20 * time.Second}, false},
+		{call.Event{Status: call.StatusCompleted, AMD: call.AMDMachine, EndedBy: call.PartyGateway, Duration: time.Second}, false},
+		{call.Event{Status: call.StatusCompleted, AMD: call.AMDHuman, EndedBy: call.PartyCallee, Duration: time.Second}, false},
+	} {
+		if a := fold(dialing(), []call.Event{c.event}); a.SuspectedHuman != c.want {
+			t.Errorf("%+v: %t", c.event, a.SuspectedHuman)
+		}
+	}
+}

@@ -101,9 +101,14 @@ func (c *committer) run() {
 }
 
 // commit runs a group of writes in one transaction. Each stands behind a savepoint, so that one that fails takes back
-// its own changes only; when the commit itself fails, all of them have failed.
+// its own changes only; when the commit itself fails, all of them have failed. A write that is alone needs no savepoint,
+// which would copy every page that it changes: what it has to take back is the transaction.
 func (c *committer) commit(group []*write) {
 	t := &tx{ctx: context.Background(), conn: c.conn, stmts: c.stmts}
+	run := t.guarded
+	if len(group) == 1 {
+		run = t.caught
+	}
 	err := t.exec("BEGIN IMMEDIATE")
 	for _, w := range group {
 		switch {
@@ -112,10 +117,14 @@ func (c *committer) commit(group []*write) {
 		case w.ctx.Err() != nil:
 			w.err = w.ctx.Err()
 		default:
-			w.err = t.guarded(w.fn)
+			w.err = run(w.fn)
 		}
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case len(group) == 1 && group[0].err != nil:
+		_ = t.exec("ROLLBACK")
+	default:
 		if err = t.exec("COMMIT"); err != nil {
 			_ = t.exec("ROLLBACK")
 		}
@@ -129,18 +138,23 @@ func (c *committer) commit(group []*write) {
 }
 
 // guarded runs fn behind a savepoint.
-func (t *tx) guarded(fn func(*tx) error) (err error) {
+func (t *tx) guarded(fn func(*tx) error) error {
 	if err := t.exec("SAVEPOINT write"); err != nil {
 		return err
 	}
+	err := t.caught(fn)
+	if err != nil {
+		err = errors.Join(err, t.exec("ROLLBACK TO write"))
+	}
+	return errors.Join(err, t.exec("RELEASE write"))
+}
+
+// caught runs fn; a panic is an error.
+func (t *tx) caught(fn func(*tx) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
-		if err != nil {
-			err = errors.Join(err, t.exec("ROLLBACK TO write"))
-		}
-		err = errors.Join(err, t.exec("RELEASE write"))
 	}()
 	return fn(t)
 }

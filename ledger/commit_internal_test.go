@@ -158,3 +158,23 @@ func TestATableThatIsGoneIsAnErrorAndTheLedgerWorksOn(t *testing.T) {
 	require.NoError(t, note(l, "y"))
 	require.Equal(t, []string{"y"}, notes(t, l))
 }
+
+func TestAWriteThatFailsAloneLeavesNothingBehind(t *testing.T) {
+	l, err := Open(context.Background(), "sqlite:"+filepath.Join(t.TempDir(), "redial.db"), Options{Owner: true})
+	require.NoError(t, err)
+	defer l.Close()
+	for range 3 {
+		for how, fail := range map[string]func(){"no": func() {}, "panic: oh": func() { panic("oh") }} {
+			err := l.update(context.Background(), "test", func(t *tx) error {
+				if err := t.exec(`INSERT INTO notifications (attempt_key, received_at, raw) VALUES ('', 0, 'bad')`); err != nil {
+					return err
+				}
+				fail()
+				return errors.New("no")
+			})
+			require.ErrorContains(t, err, how)
+		}
+		require.NoError(t, note(l, "good"))
+	}
+	require.Equal(t, []string{"good", "good", "good"}, notes(t, l))
+}

@@ -182,11 +182,17 @@ func (b *book) due(lane ledger.Lane) []ledger.Delivery {
 	return due
 }
 
-// wakes takes what is due for flows, settles it, and returns the contacts that were woken.
+// wakes lets the relay look at its clock, and returns the contacts that are woken.
 func (b *book) wakes() []string {
 	b.tb.Helper()
 	_, err := b.Tick(ctx)
 	require.NoError(b.tb, err)
+	return b.woken()
+}
+
+// woken takes what is due for flows, settles it, and returns the contacts that are woken.
+func (b *book) woken() []string {
+	b.tb.Helper()
 	var woken []string
 	for _, d := range b.due(ledger.ToFlows) {
 		if d.Wake {

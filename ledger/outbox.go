@@ -71,9 +71,10 @@ func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
 	var due []Delivery
 	err := l.update(ctx, "take deliveries", func(t *tx) error {
 		due = due[:0]
+		// SQLite compiles a query with a bare LIMIT ? anew for every value; the plus keeps it from that.
 		err := t.each(`SELECT o.id, o.version, o.kind, o.workflow_id, o.topic, o.url, o.body, o.tries, COALESCE(a.attempt, '')
 				FROM outbox o LEFT JOIN attempts a ON a.key = o.attempt_key
-				WHERE o.delivered_at = 0 AND o.due_at <= ? AND (o.kind = ?) = ? ORDER BY o.due_at LIMIT ?`,
+				WHERE o.delivered_at = 0 AND o.due_at <= ? AND (o.kind = ?) = ? ORDER BY o.due_at LIMIT +?`,
 			[]any{micros(t.now), kindWebhook, lane == ToSystems, limit},
 			func(scan func(...any) error) error {
 				var d Delivery
@@ -120,9 +121,10 @@ func (l *Ledger) Delivered(ctx ctx, d Delivery, gone bool) error {
 	})
 }
 
-// Failed puts a delivery off until retryAt.
+// Failed puts a delivery off until retryAt, which is sooner than the relay knows of.
 func (l *Ledger) Failed(ctx ctx, d Delivery, why string, retryAt time.Time) error {
 	return l.update(ctx, "put off a delivery", func(t *tx) error {
+		t.owed = true
 		return t.exec(`UPDATE outbox SET due_at = ?, last_error = ? WHERE id = ? AND version = ?`, micros(retryAt), why, d.ID, d.Version)
 	})
 }

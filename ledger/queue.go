@@ -102,12 +102,13 @@ func (t *tx) grant() error {
 	}
 	// Two contacts of one number must not be woken together: the second would only be held again.
 	var next []string
+	// The plus in LIMIT keeps SQLite from compiling the query anew for every value.
 	err = t.each(`SELECT q.workflow_id FROM queue q WHERE +q.woken_until = 0 AND q.missed = 0
 			AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.target = q.target AND a.line_until > ?)
 			AND NOT EXISTS (SELECT 1 FROM queue o WHERE o.target = q.target AND o.workflow_id <> q.workflow_id
 				AND (o.woken_until > 0 OR o.missed = 0
 					AND (o.class, -o.weight, o.arrived_at, o.workflow_id) < (q.class, -q.weight, q.arrived_at, q.workflow_id)))
-			ORDER BY q.class, q.weight DESC, q.arrived_at, q.workflow_id LIMIT ?`, []any{now, n},
+			ORDER BY q.class, q.weight DESC, q.arrived_at, q.workflow_id LIMIT +?`, []any{now, n},
 		func(scan func(...any) error) error {
 			var id string
 			err := scan(&id)

@@ -66,9 +66,9 @@ func TestAGrantWakesExactlyAsManyAsCanDial(t *testing.T) {
 	}
 	b.end(ask("under 0", 1))
 	b.end(ask("under 1", 1))
-	require.Equal(t, []string{"c0", "c1"}, b.wakes())
+	require.Equal(t, []string{"c0", "c1"}, b.woken())
 	b.limits(5, 0, 0) // a raised limit wakes, too
-	require.Equal(t, []string{"c2", "c3"}, b.wakes())
+	require.Equal(t, []string{"c2", "c3"}, b.woken())
 	for _, c := range []string{"c3", "c0", "c2", "c1"} {
 		b.dial(ask(c, 1))
 	}
@@ -151,7 +151,7 @@ func TestNewcomersDoNotOvertake(t *testing.T) {
 	b.answer(ask("waiting", 1), call.DialAnswer{Class: call.AnswerPlaced})
 	b.Advance(time.Hour)
 	require.Equal(t, followup.ReasonLinesBusy, b.held(ask("newer", 1)).Reason)
-	require.Equal(t, []string{"new"}, b.wakes())
+	require.Equal(t, []string{"new"}, b.woken())
 }
 
 func TestTwoContactsOfOneNumberAreNotWokenTogether(t *testing.T) {
@@ -218,7 +218,7 @@ func TestWhatAContactThatLeavesWasPromisedPassesOnAtOnce(t *testing.T) {
 			b.end(ask("under0", 1))
 			require.Equal(t, []string{"a"}, b.wakes())
 			leave(b, ask("a", 1))
-			require.Equal(t, []string{"b"}, b.wakes())
+			require.Equal(t, []string{"b"}, b.woken())
 		})
 	}
 }

@@ -109,12 +109,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// round hands out what is due and returns how long there is nothing to do.
+// round hands out what is due and returns how long there is nothing to do. The ledger is asked last when it has to be
+// called next, so that what was just handed out does not count; what its tick made due is said by Changed.
 func (r *Relay) round(ctx context.Context) (time.Duration, error) {
-	next, err := r.Ledger.Tick(ctx)
-	if err != nil {
-		return 0, err
-	}
 	full := false
 	for _, l := range r.lanes {
 		if err := r.hand(ctx, l); err != nil {
@@ -122,7 +119,10 @@ func (r *Relay) round(ctx context.Context) (time.Duration, error) {
 		}
 		full = full || l.free() == 0
 	}
+	next, err := r.Ledger.Tick(ctx)
 	switch {
+	case err != nil:
+		return 0, err
 	case full:
 		return lookFull, nil
 	case next.IsZero():

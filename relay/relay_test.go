@@ -466,3 +466,20 @@ func TestTwoDeliveriesOfTheSameDoNotLoseWhatIsNewer(t *testing.T) {
 	require.Equal(t, call.Human, taken[0].arg.(*call.Attempt).Disposition)
 	require.Greater(t, taken[0].arg.(*call.Attempt).Seq, taken[1].arg.(*call.Attempt).Seq, "and the flow can tell which is newer")
 }
+
+func TestADeliveryThatFailsSlowlyIsTriedAgainAfterItsPauseAndNotAfterItsLease(t *testing.T) {
+	o := open(t)
+	o.flows.fail = func(n int, _ signal) error {
+		if n > 1 {
+			return nil
+		}
+		time.Sleep(300 * time.Millisecond) // long enough for the relay to have gone to sleep
+		return serviceerror.NewUnavailable("away")
+	}
+	o.run("")
+	o.dial("a")
+	o.end("a")
+	o.eventually(func() bool { return len(o.flows.taken()) == 1 }, "delivered")
+	tries := o.flows.tried()
+	require.Less(t, tries[1].at.Sub(tries[0].at), 10*time.Second)
+}

@@ -323,13 +323,20 @@ func TestTheEventOfASenderThatHangsUpIsNotLost(t *testing.T) {
 	d := open(t, func(l webhook.Ledger) webhook.Ledger {
 		return spy{l, func() { entered <- struct{}{}; <-gate }}
 	})
+	var request context.Context
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request = r.Context()
+		d.ServeHTTP(w, r)
+	}))
+	defer server.Close()
 	path := d.dial("a")
-	conn, err := net.Dial("tcp", d.server.Listener.Addr().String())
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	require.NoError(t, err)
 	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", path, len(completed), completed)
 	require.NoError(t, err)
 	<-entered
 	require.NoError(t, conn.Close())
+	<-request.Done() // the server has noticed
 	close(gate)
 	require.Eventually(t, func() bool { return len(d.show("a").Notifications) == 1 }, 10*time.Second, 5*time.Millisecond)
 	require.Equal(t, call.Human, d.show("a").Attempts[0].Disposition)

@@ -109,12 +109,17 @@ func launch(ctx context.Context, o Options, pick func() (int, error)) (Options, 
 			}
 			*port = free
 		}
+		if err := beginDatabase(chosen.DatabaseFile); err != nil {
+			return o, nil, fmt.Errorf("start the Temporal dev server: %w; give a database file that can be written", err)
+		}
 		proc, err := spawn(chosen)
 		if err != nil {
 			return o, nil, fmt.Errorf("start the Temporal dev server: %w", err)
 		}
 		if err = proc.waitReady(ctx, chosen); err == nil {
-			return chosen, proc, nil
+			if err = finishDatabase(chosen.DatabaseFile); err == nil {
+				return chosen, proc, nil
+			}
 		}
 		proc.kill()
 		if !proc.output.lostPort() || try == portTries || ctx.Err() != nil {
