@@ -117,7 +117,7 @@ func TestKilledWhileCallsAreUnderWay(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
 	up := k.up(t)
-	const talking = answering + "+never_ends+amd=amd_human_detected+lost=amd"
+	const talking = answering + "+never_ends+lost=amd"
 	reached := []call.Disposition{call.Human}
 	doubted := []call.Disposition{call.Unknown, call.Human}
 	contacts := []struct {

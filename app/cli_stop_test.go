@@ -117,7 +117,7 @@ func TestUpStoppedWhileTheGatewayHasNotAnsweredHearsItOut(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	q := s.up(t)
-	s.must(t, "call", "--to", anna, "--id", "anna", "--metadata", "simulate=human+ring=1s+never_ends+amd=amd_human_detected+slow_answer=3s")
+	s.must(t, "call", "--to", anna, "--id", "anna", "--metadata", "simulate=human+ring=1s+never_ends+slow_answer=3s")
 	eventually(t, "the gateway to place the call", func() bool { return len(s.gateway.calls(t, anna)) == 1 })
 	q.signal(t, syscall.SIGTERM)
 	require.Zero(t, q.wait(t).code)

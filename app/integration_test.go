@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,7 +45,9 @@ type worldOptions struct {
 	maxCalls  string
 	dialRate  string
 	simulator simulator.Config
-	temporal  []string // further arguments of the dev server
+	temporal  []string           // further arguments of the dev server
+	gateway   func(http.Handler) // serves the simulator; nil: the product does
+	account   map[string]string  // of the gateway, where the product does not serve it
 }
 
 func newWorld(t *testing.T, o worldOptions) *world {
@@ -62,12 +65,21 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	s, err := simulator.New(o.simulator)
 	require.NoError(t, err)
 	folder := t.TempDir()
-	cfg, err := config.From(map[string]string{
-		"REDIAL_DATABASE": "sqlite:" + folder + "/redial.db", "REDIAL_MAX_CALLS": o.maxCalls, "REDIAL_DIAL_RATE": o.dialRate})
+	environment := map[string]string{
+		"REDIAL_DATABASE": "sqlite:" + folder + "/redial.db", "REDIAL_MAX_CALLS": o.maxCalls, "REDIAL_DIAL_RATE": o.dialRate}
+	maps.Copy(environment, o.account)
+	cfg, err := config.From(environment)
 	require.NoError(t, err)
-	l, err := startLocal(t.Context(), localOptions{config: cfg, simulator: s, simulatorAddr: "127.0.0.1:0", webhookAddr: "127.0.0.1:0",
+	local := localOptions{config: cfg, simulator: s, simulatorAddr: "127.0.0.1:0", webhookAddr: "127.0.0.1:0",
 		log:      zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)),
-		temporal: devserver.Options{Binary: devservertest.Binary(t), DatabaseFile: folder + "/temporal.db", LogFile: folder + "/temporal.log", ExtraArgs: o.temporal}})
+		temporal: devserver.Options{Binary: devservertest.Binary(t), DatabaseFile: folder + "/temporal.db", LogFile: folder + "/temporal.log", ExtraArgs: o.temporal}}
+	if o.gateway != nil {
+		o.gateway(s.Handler())
+		local.simulator = nil
+		local.webhookAddr = strings.TrimPrefix(cfg.NotifyURL, "http://")
+		t.Cleanup(func() { _ = s.Close(context.Background()) })
+	}
+	l, err := startLocal(t.Context(), local)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return &world{local: l, t: t, simulator: s, starter: starter.Starter{Client: l.client}}
@@ -110,7 +122,7 @@ func (w *world) start(number, script string, p followup.Policy) starter.Call {
 
 func (w *world) result(c starter.Call) call.Result {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
 	defer cancel()
 	r, err := w.starter.Result(ctx, c)
 	require.NoError(w.t, err)

@@ -15,7 +15,7 @@ const (
 	ReasonRate        Reason = "rate"                // the account's dials of the last minute are used up
 	ReasonNumber      Reason = "number_in_call"      // another call to the same number is under way, or may be
 	ReasonThrottled   Reason = "throttled"           // the gateway said that the account is over a limit
-	ReasonUnreachable Reason = "gateway_unreachable" // the last request provably did not reach the gateway
+	ReasonUnreachable Reason = "gateway_unreachable" // the last requests provably did not reach the gateway
 	ReasonRetry       Reason = "retry"               // the policy's delay before the next attempt
 	ReasonCall        Reason = "in_call"             // the attempt is under way
 )
@@ -24,20 +24,8 @@ const (
 // under may no longer hold, and it never leaves.
 const SendWithin = 5 * time.Second
 
-// resendDelays are the waits before a request that provably placed no call is sent again under the same attempt.
-var resendDelays = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute}
-
-// ResendDelay is the wait after the n-th send that placed no call; there is none left when ok is false, and the attempt
-// is over.
-func ResendDelay(sends int) (delay time.Duration, ok bool) {
-	if sends < 1 || sends > len(resendDelays) {
-		return 0, false
-	}
-	return resendDelays[sends-1], true
-}
-
-// Throttle is how long the whole account waits after the gateway's n-th refusal in a row: what the gateway stated, else
-// half a minute, doubled each time up to eight minutes.
+// Throttle is how long the whole account waits after the gateway's n-th refusal in a row for its rate: what the gateway
+// stated, else half a minute, doubled each time up to eight minutes.
 func Throttle(stated time.Duration, n int) time.Duration {
 	if stated > 0 {
 		return stated
@@ -45,6 +33,16 @@ func Throttle(stated time.Duration, n int) time.Duration {
 	const first, longest = 30 * time.Second, 8 * time.Minute
 	return min(first<<min(max(n-1, 0), 10), longest)
 }
+
+// Outage is how long the whole account waits after the n-th request in a row that provably did not reach the gateway:
+// five seconds, half a minute, then two minutes each time. What is wrong with the way there is wrong for everybody.
+func Outage(n int) time.Duration {
+	waits := []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute}
+	return waits[min(max(n-1, 0), len(waits)-1)]
+}
+
+// shortPause is the longest outage that is slept through at the dial instead of in the queue: most are over by then.
+const shortPause = 5 * time.Second
 
 // ClearanceRequest asks for leave to place one call.
 type ClearanceRequest struct {
@@ -103,8 +101,10 @@ type Facts struct {
 	Allowed    bool   // the target is among those that this deployment may dial
 	Suppressed string // why the number must not be called; empty: it may
 
-	ResendAt       time.Time // when this attempt may be sent again after a send that placed no call; zero: not sent before
-	ThrottledUntil time.Time // until when the gateway wants no request of this account; zero: not throttled
+	PausedUntil time.Time // until when no request of this account may leave; zero: not paused
+	PausedFor   Reason    // throttled, or gateway_unreachable
+	// Failing: the last requests did not get through. Probing: one that finds out whether they do again is on its way.
+	Failing, Probing bool
 
 	NumberUntil time.Time // until when another call to the number may be under way; zero: none is
 
@@ -149,11 +149,15 @@ func (f Facts) refusal() *Refusal {
 // hold is why the call cannot be placed now; nil: it can.
 func (f Facts) hold() *Hold {
 	switch {
-	case f.Now.Before(f.ResendAt):
-		return &Hold{Reason: ReasonUnreachable, Rule: "a request that placed no call is sent again after 5s, 30s and 2m", Until: f.ResendAt}
-	case f.Now.Before(f.ThrottledUntil):
-		return &Hold{Reason: ReasonThrottled, Rule: "the gateway refused a request of this account for its rate",
-			Until: f.turn(f.ThrottledUntil), Event: "the gateway takes requests again", Queued: true}
+	case f.Now.Before(f.PausedUntil):
+		h := &Hold{Reason: f.PausedFor, Rule: pauses[f.PausedFor], Until: f.turn(f.PausedUntil), Event: "requests get through again", Queued: true}
+		if f.PausedFor == ReasonUnreachable && f.PausedUntil.Sub(f.Now) <= shortPause {
+			h.Until, h.Queued = f.PausedUntil, false
+		}
+		return h
+	case f.Failing && (f.Probing || f.LinesReserved > 0):
+		return &Hold{Reason: f.PausedFor, Rule: "one request at a time until one gets through", Until: f.turn(f.Now.Add(Outage(2))),
+			Event: "a request gets through", Queued: true}
 	case f.Now.Before(f.NumberUntil):
 		return &Hold{Reason: ReasonNumber, Rule: "one call at a time to a number", Until: f.NumberUntil, Event: "the other call ends", Queued: true}
 	case f.Lines > 0 && f.LinesUsed+f.LinesReserved >= f.Lines:
@@ -164,6 +168,12 @@ func (f Facts) hold() *Hold {
 			Until: f.turn(f.NextRateAt), Event: "a dial leaves the window", Queued: true}
 	}
 	return nil
+}
+
+// pauses are the rules behind a paused account.
+var pauses = map[Reason]string{
+	ReasonThrottled:   "the gateway refused a request of this account for its rate",
+	ReasonUnreachable: "the gateway could not be reached: the account waits 5s, 30s, then 2m at a time",
 }
 
 // turn is when a queued contact asks again if nothing wakes it: the time its capacity is due, later by as many rounds

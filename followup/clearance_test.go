@@ -16,6 +16,16 @@ func open() followup.Facts {
 	return followup.Facts{Now: now, ExpiresAt: now.Add(24 * time.Hour), Allowed: true, Lines: 10, LinesUsed: 4, Rate: 55, RateUsed: 20, Window: time.Minute}
 }
 
+func pausedFor(reason followup.Reason, wait time.Duration) func(*followup.Facts) {
+	return func(f *followup.Facts) { f.PausedFor, f.PausedUntil = reason, f.Now.Add(wait) }
+}
+
+func probing(underWay bool, promised int) func(*followup.Facts) {
+	return func(f *followup.Facts) {
+		f.PausedFor, f.Failing, f.Probing, f.LinesReserved = followup.ReasonUnreachable, true, underWay, promised
+	}
+}
+
 // forbidding is every fact that forbids a call, in the order in which they are named.
 var forbidding = []struct {
 	name    string
@@ -27,8 +37,11 @@ var forbidding = []struct {
 	{"not allowed", func(f *followup.Facts) { f.Allowed = false }, call.OutcomeSuppressed, "", false},
 	{"suppressed", func(f *followup.Facts) { f.Suppressed = "asked not to be called" }, call.OutcomeSuppressed, "", false},
 	{"expired", func(f *followup.Facts) { f.ExpiresAt = f.Now }, call.OutcomeExpired, "", false},
-	{"resend", func(f *followup.Facts) { f.ResendAt = f.Now.Add(time.Second) }, "", followup.ReasonUnreachable, false},
-	{"throttled", func(f *followup.Facts) { f.ThrottledUntil = f.Now.Add(time.Second) }, "", followup.ReasonThrottled, true},
+	{"throttled shortly", pausedFor(followup.ReasonThrottled, time.Second), "", followup.ReasonThrottled, true},
+	{"paused for long", pausedFor(followup.ReasonThrottled, time.Minute), "", followup.ReasonThrottled, true},
+	{"paused shortly", pausedFor(followup.ReasonUnreachable, time.Second), "", followup.ReasonUnreachable, false},
+	{"probing", probing(true, 0), "", followup.ReasonUnreachable, true},
+	{"a probe is promised", probing(false, 1), "", followup.ReasonUnreachable, true},
 	{"number", func(f *followup.Facts) { f.NumberUntil = f.Now.Add(time.Second) }, "", followup.ReasonNumber, true},
 	{"lines", func(f *followup.Facts) { f.LinesUsed = f.Lines }, "", followup.ReasonLinesBusy, true},
 	{"lines promised", func(f *followup.Facts) { f.LinesReserved = f.Lines - f.LinesUsed }, "", followup.ReasonLinesBusy, true},
@@ -56,7 +69,7 @@ func TestEachFactThatForbidsACallIsNamed(t *testing.T) {
 			require.NotNil(t, hold)
 			require.Equal(t, c.reason, hold.Reason)
 			require.Equal(t, c.queued, hold.Queued)
-			require.Equal(t, c.queued, hold.Event != "", "who is queued is told what wakes it")
+			require.NotEmpty(t, hold.Event)
 			require.NotEmpty(t, hold.Rule)
 		})
 	}
@@ -99,13 +112,13 @@ func TestNothingIsClearedAgainstAFactAndEveryWaitEndsInTheFuture(t *testing.T) {
 		})
 		count := rapid.IntRange(0, 4)
 		f := followup.Facts{Now: now, Allowed: rapid.Bool().Draw(t, "allowed"), Suppressed: rapid.SampledFrom([]string{"", "", "no"}).Draw(t, "suppressed"),
-			ExpiresAt: at.Draw(t, "expires"), ResendAt: at.Draw(t, "resend"), ThrottledUntil: at.Draw(t, "throttled"), NumberUntil: at.Draw(t, "number"),
+			ExpiresAt: at.Draw(t, "expires"), PausedUntil: at.Draw(t, "paused"), PausedFor: followup.ReasonThrottled, Failing: rapid.Bool().Draw(t, "failing"), Probing: rapid.Bool().Draw(t, "probing"), NumberUntil: at.Draw(t, "number"),
 			Lines: count.Draw(t, "lines"), LinesUsed: count.Draw(t, "used"), LinesReserved: count.Draw(t, "reserved"), LinesUntil: at.Draw(t, "lines until"),
 			Rate: count.Draw(t, "rate"), RateUsed: count.Draw(t, "rate used"), NextRateAt: at.Draw(t, "next rate"),
 			Window: rapid.SampledFrom([]time.Duration{0, time.Second, time.Minute}).Draw(t, "window"), Ahead: rapid.IntRange(0, 1_000_000).Draw(t, "ahead")}
 		hold, refusal := followup.Clear(f)
 		forbidden := !f.Allowed || f.Suppressed != "" || !f.ExpiresAt.IsZero() && !now.Before(f.ExpiresAt) ||
-			now.Before(f.ResendAt) || now.Before(f.ThrottledUntil) || now.Before(f.NumberUntil) ||
+			now.Before(f.PausedUntil) || f.Failing && (f.Probing || f.LinesReserved > 0) || now.Before(f.NumberUntil) ||
 			f.Lines > 0 && f.LinesUsed+f.LinesReserved >= f.Lines || f.Rate > 0 && f.RateUsed+f.LinesReserved >= f.Rate
 		switch {
 		case forbidden != (hold != nil || refusal != nil):
@@ -129,11 +142,9 @@ func TestWhoIsFurtherBackInTheQueueAsksLater(t *testing.T) {
 	require.True(t, back.Until.After(front.Until))
 }
 
-func TestAResendWaitsFiveSecondsThenThirtyThenTwoMinutesAndNoMore(t *testing.T) {
-	for sends, want := range []time.Duration{0, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 0} {
-		delay, ok := followup.ResendDelay(sends)
-		require.Equal(t, want, delay)
-		require.Equal(t, want > 0, ok)
+func TestAnAccountThatGetsNothingThroughWaitsFiveSecondsThenThirtyThenTwoMinutesAtATime(t *testing.T) {
+	for n, want := range map[int]time.Duration{0: 5 * time.Second, 1: 5 * time.Second, 2: 30 * time.Second, 3: 2 * time.Minute, 100: 2 * time.Minute} {
+		require.Equal(t, want, followup.Outage(n), n)
 	}
 }
 

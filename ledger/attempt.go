@@ -14,7 +14,7 @@ type attemptRow struct {
 	workflowID string
 	owner      string
 	sends      int
-	resendAt   time.Time
+	resend     bool // provably no call, and it may be sent again
 	lineUntil  time.Time
 	rateUntil  time.Time
 	midCall    bool
@@ -28,10 +28,10 @@ type recordedDecision struct {
 }
 
 func (t *tx) attempt(key string) (row attemptRow, found bool, err error) {
-	var resend, line, rate int64
-	found, err = t.get(`SELECT attempt, workflow_id, owner, sends, resend_at, line_until, rate_until, mid_call, decision FROM attempts WHERE key = ?`, []any{key},
-		document{&row.attempt}, &row.workflowID, &row.owner, &row.sends, &resend, &line, &rate, &row.midCall, document{&row.decision})
-	row.resendAt, row.lineUntil, row.rateUntil = moment(resend), moment(line), moment(rate)
+	var line, rate int64
+	found, err = t.get(`SELECT attempt, workflow_id, owner, sends, resend, line_until, rate_until, mid_call, decision FROM attempts WHERE key = ?`, []any{key},
+		document{&row.attempt}, &row.workflowID, &row.owner, &row.sends, &row.resend, &line, &rate, &row.midCall, document{&row.decision})
+	row.lineUntil, row.rateUntil = moment(line), moment(rate)
 	return row, found, err
 }
 
@@ -64,8 +64,8 @@ func (t *tx) store(row *attemptRow) error {
 	case t.now.Before(row.lineUntil):
 		row.lineUntil = t.now
 	}
-	if err := t.exec(`UPDATE attempts SET state = ?, disposition = ?, attempt = ?, resend_at = ?, line_until = ?, rate_until = ?, decision = ? WHERE key = ?`,
-		a.State, a.Disposition, folded, micros(row.resendAt), micros(row.lineUntil), micros(row.rateUntil), decided, a.Key); err != nil {
+	if err := t.exec(`UPDATE attempts SET state = ?, disposition = ?, attempt = ?, resend = ?, line_until = ?, rate_until = ?, decision = ? WHERE key = ?`,
+		a.State, a.Disposition, folded, row.resend, micros(row.lineUntil), micros(row.rateUntil), decided, a.Key); err != nil {
 		return err
 	}
 	if !over {
@@ -94,6 +94,11 @@ func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Att
 		if err := t.store(&row); err != nil {
 			return err
 		}
+		if !row.resend {
+			if err := t.grant(); err != nil { // requests get through: the next may leave
+				return err
+			}
+		}
 		a = row.attempt
 		if doubted && a.State == call.StateNotPlaced {
 			return t.owe(delivery{kind: kindAttempt, workflowID: row.workflowID, attemptKey: key, due: t.now})
@@ -105,40 +110,41 @@ func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Att
 
 // pace draws from an answer when this attempt may be sent again, and whether the account must slow down.
 func (t *tx) pace(row *attemptRow, d call.DialAnswer) error {
-	var window, throttled int64
-	var throttles int
-	if _, err := t.get(`SELECT rate_window, throttled_until, throttles FROM accounts WHERE name = ?`, []any{account},
-		&window, &throttled, &throttles); err != nil {
+	var window, paused int64
+	var refusals int
+	if _, err := t.get(`SELECT rate_window, paused_until, refusals FROM accounts WHERE name = ?`, []any{account}, &window, &paused, &refusals); err != nil {
 		return err
 	}
 	row.rateUntil = t.now.Add(time.Duration(window) * time.Microsecond)
-	row.resendAt = time.Time{}
+	row.resend = d.Class == call.AnswerThrottled || d.Class == call.AnswerNotPlaced
 	if err := t.watch(); err != nil { // the slot may end sooner than the intent said
 		return err
 	}
-	switch d.Class {
-	case call.AnswerThrottled:
-		row.resendAt = t.now
-		if t.now.Before(moment(throttled)) {
-			// It left before the account was held: of requests refused together the first has told all.
-			if d.RetryAfter == 0 {
-				return nil
-			}
-		} else {
-			throttles++
-		}
-		until := t.now.Add(followup.Throttle(d.RetryAfter, throttles))
-		return t.exec(`UPDATE accounts SET throttles = ?, throttled_until = MAX(throttled_until, ?) WHERE name = ?`, throttles, micros(until), account)
-	case call.AnswerNotPlaced:
-		if delay, ok := followup.ResendDelay(row.sends); ok {
-			row.resendAt = t.now.Add(delay)
-		}
-	case call.AnswerPlaced:
-		if throttles > 0 {
-			return t.exec(`UPDATE accounts SET throttles = 0 WHERE name = ?`, account)
-		}
+	switch {
+	case row.resend:
+		return t.pause(d, moment(paused), refusals)
+	case refusals > 0:
+		return t.exec(`UPDATE accounts SET refusals = 0, paused_until = 0, paused_for = '' WHERE name = ?`, account)
 	}
 	return nil
+}
+
+// pause holds the whole account after a request that did not get through. Of requests that fail together the first has
+// told all, unless a later one states a longer wait.
+func (t *tx) pause(d call.DialAnswer, paused time.Time, refusals int) error {
+	held := t.now.Before(paused)
+	if held && d.RetryAfter == 0 {
+		return nil
+	}
+	if !held {
+		refusals++
+	}
+	reason, wait := followup.ReasonUnreachable, followup.Outage(refusals)
+	if d.Class == call.AnswerThrottled {
+		reason, wait = followup.ReasonThrottled, followup.Throttle(d.RetryAfter, refusals)
+	}
+	return t.exec(`UPDATE accounts SET refusals = ?, paused_until = MAX(paused_until, ?), paused_for = ? WHERE name = ?`,
+		refusals, micros(t.now.Add(wait)), reason, account)
 }
 
 // Receive stores one notification about an attempt and folds its events into it, in one transaction: when Receive

@@ -98,7 +98,7 @@ func (t *tx) sendAgain(row *attemptRow) (bool, error) {
 	case row.attempt.State == call.StateDialing:
 		row.attempt.Answer(call.DialAnswer{Class: call.AnswerUnknown, Message: "the worker that dialed did not record an answer"})
 		return false, t.store(row)
-	case row.attempt.State == call.StateNotPlaced && !row.attempt.Permanent && !row.resendAt.IsZero() && row.decision.Disposition == "":
+	case row.attempt.State == call.StateNotPlaced && !row.attempt.Permanent && row.resend && row.decision.Disposition == "":
 		return true, nil
 	}
 	return false, nil
@@ -106,7 +106,7 @@ func (t *tx) sendAgain(row *attemptRow) (bool, error) {
 
 // count gathers what clearance is decided from.
 func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemptRow) (followup.Facts, error) {
-	f := followup.Facts{Allowed: l.allow(r.Request.To.URI), ResendAt: row.resendAt}
+	f := followup.Facts{Allowed: l.allow(r.Request.To.URI)}
 	if r.Lifetime > 0 {
 		f.ExpiresAt = c.openedAt.Add(r.Lifetime)
 	}
@@ -165,7 +165,7 @@ func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Fact
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
 		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
 			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call,
-			sends = sends + 1, resend_at = 0, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
+			sends = sends + 1, resend = 0, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
 		WHERE attempts.state = 'not_placed'`,
 		r.Key, r.WorkflowID, r.N, r.Request.To.URI, row.attempt.State, folded, request, r.Owner, micros(sendBy),
 		micros(sendBy.Add(settleAfterDial+f.Window)), micros(hearUntil), r.MidCall)

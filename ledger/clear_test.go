@@ -87,10 +87,10 @@ func TestAnAnswerIsTakenFromTheOwnerOnly(t *testing.T) {
 	require.ErrorContains(t, err, "there is no attempt no/such/1")
 }
 
-func TestOnlyWhatWasNotPlacedIsSentAgainAndOnlyAsOftenAsTheDelaysSay(t *testing.T) {
+func TestWhatWasNotPlacedIsSentAgainUnderTheSameKeyWhenTheGatewayIsBack(t *testing.T) {
 	b := open(t)
 	r := ask("a", 1)
-	for send, wait := range []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute} {
+	for send, wait := range []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 2 * time.Minute} {
 		b.dial(r)
 		a := b.answer(r, call.DialAnswer{Class: call.AnswerNotPlaced, Message: "connection refused"})
 		require.Equal(t, call.NotPlaced, a.Disposition)
@@ -98,16 +98,49 @@ func TestOnlyWhatWasNotPlacedIsSentAgainAndOnlyAsOftenAsTheDelaysSay(t *testing.
 		c := b.clear(r)
 		require.NotNil(t, c.Held, "send %d: %+v", send+1, c)
 		require.Equal(t, followup.ReasonUnreachable, c.Held.Reason)
-		require.Equal(t, b.Now().Add(wait), c.Held.Until)
-		require.False(t, c.Held.Queued)
-		b.Advance(wait)
+		require.Equal(t, wait > 5*time.Second, c.Held.Queued)
+		b.Advance(wait - time.Millisecond)
+		require.NotNil(t, b.clear(r).Held, "send %d leaves too early", send+1)
+		b.Advance(time.Millisecond)
 	}
 	b.dial(r)
-	b.answer(r, call.DialAnswer{Class: call.AnswerNotPlaced})
-	c := b.clear(r)
-	require.True(t, c.Recorded)
-	require.Equal(t, call.NotPlaced, c.Attempt.Disposition)
-	require.Equal(t, 4, b.dials())
+	require.Equal(t, call.StatePlaced, b.answer(r, call.DialAnswer{Class: call.AnswerPlaced}).State)
+	require.Equal(t, 5, b.dials())
+}
+
+func TestAnOutageHoldsTheWholeAccountAndOneRequestAtATimeFindsOutWhenItIsOver(t *testing.T) {
+	b := open(t)
+	first, second, third := ask("a", 1), ask("b", 1), ask("c", 1)
+	b.dial(first)
+	b.dial(second)
+	b.answer(first, call.DialAnswer{Class: call.AnswerNotPlaced})
+	b.answer(second, call.DialAnswer{Class: call.AnswerNotPlaced}) // they fail together: that is one outage, not two
+	require.Equal(t, followup.ReasonUnreachable, b.clear(third).Held.Reason)
+
+	b.Advance(5 * time.Second)
+	b.dial(first)
+	for _, r := range []followup.ClearanceRequest{second, third} {
+		held := b.clear(r).Held
+		require.NotNil(t, held, "a second request leaves before the first has got through")
+		require.Equal(t, followup.ReasonUnreachable, held.Reason)
+		require.True(t, held.Queued)
+	}
+	b.answer(first, call.DialAnswer{Class: call.AnswerPlaced})
+	b.dial(second)
+	b.dial(third)
+	require.Equal(t, 5, b.dials())
+}
+
+func TestAProbeWhoseWorkerDiesDoesNotHoldTheAccountForEver(t *testing.T) {
+	b := open(t)
+	first, second := ask("a", 1), ask("b", 1)
+	b.dial(first)
+	b.answer(first, call.DialAnswer{Class: call.AnswerNotPlaced})
+	b.Advance(5 * time.Second)
+	b.dial(first) // and nothing is ever heard of it
+	require.NotNil(t, b.clear(second).Held)
+	b.Advance(time.Minute)
+	b.dial(second)
 }
 
 func TestNoOtherAnswerIsSentAgain(t *testing.T) {

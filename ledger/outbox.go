@@ -144,8 +144,10 @@ func (l *Ledger) Tick(ctx ctx) (next time.Time, err error) {
 				UNION ALL SELECT MIN(woken_until) FROM queue WHERE woken_until > ?
 				UNION ALL SELECT MIN(line_until) FROM attempts WHERE line_until > ? AND EXISTS (SELECT 1 FROM queue)
 				UNION ALL SELECT MIN(rate_until) FROM attempts WHERE rate_until > ? AND EXISTS (SELECT 1 FROM queue)
-				UNION ALL SELECT MIN(throttled_until) FROM accounts WHERE throttled_until > ? AND EXISTS (SELECT 1 FROM queue)
-			) AS times WHERE at IS NOT NULL`, []any{now, now, now, now}, &at)
+				UNION ALL SELECT MIN(paused_until) FROM accounts WHERE paused_until > ? AND EXISTS (SELECT 1 FROM queue)
+				UNION ALL SELECT MIN(send_by) + ? FROM attempts WHERE state = 'dialing' AND send_by > ? AND EXISTS (SELECT 1 FROM queue)
+			) AS times WHERE at IS NOT NULL`,
+			[]any{now, now, now, now, settleAfterDial.Microseconds(), micros(t.now.Add(-settleAfterDial))}, &at)
 		next = moment(at)
 		return err
 	})

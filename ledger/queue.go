@@ -35,12 +35,13 @@ func (l *Ledger) SetLimits(ctx ctx, lines, rate int, window time.Duration) error
 
 // capacity counts what the account carries and what it has promised.
 func (t *tx) capacity(f *followup.Facts) error {
-	var throttled, window int64
-	if _, err := t.get(`SELECT lines, rate, rate_window, throttled_until FROM accounts WHERE name = ?`, []any{account},
-		&f.Lines, &f.Rate, &window, &throttled); err != nil {
+	var paused, window int64
+	var refusals int
+	if _, err := t.get(`SELECT lines, rate, rate_window, paused_until, paused_for, refusals FROM accounts WHERE name = ?`, []any{account},
+		&f.Lines, &f.Rate, &window, &paused, &f.PausedFor, &refusals); err != nil {
 		return err
 	}
-	f.Now, f.ThrottledUntil, f.Window = t.now, moment(throttled), time.Duration(window)*time.Microsecond
+	f.Now, f.PausedUntil, f.Window = t.now, moment(paused), time.Duration(window)*time.Microsecond
 	now := micros(t.now)
 	if f.Lines > 0 {
 		var until int64
@@ -56,7 +57,12 @@ func (t *tx) capacity(f *followup.Facts) error {
 		}
 		f.NextRateAt = moment(next)
 	}
-	_, err := t.get(`SELECT COUNT(*) FROM queue WHERE woken_until > ?`, []any{now}, &f.LinesReserved)
+	if _, err := t.get(`SELECT COUNT(*) FROM queue WHERE woken_until > ?`, []any{now}, &f.LinesReserved); err != nil || refusals == 0 {
+		return err
+	}
+	var probes int
+	_, err := t.get(`SELECT COUNT(*) FROM attempts WHERE state = 'dialing' AND send_by > ?`, []any{micros(t.now.Add(-settleAfterDial))}, &probes)
+	f.Probing, f.Failing = probes > 0, true
 	return err
 }
 
@@ -94,11 +100,17 @@ func (t *tx) grant() error {
 		return err
 	}
 	n := free(f)
-	if n == 0 || t.now.Before(f.ThrottledUntil) {
+	if n == 0 || t.now.Before(f.PausedUntil) {
 		return nil
 	}
 	if n < 0 {
 		n = maxGroup
+	}
+	if f.Failing {
+		if f.Probing || f.LinesReserved > 0 {
+			return nil
+		}
+		n = 1
 	}
 	// Two contacts of one number must not be woken together: the second would only be held again.
 	var next []string

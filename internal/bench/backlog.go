@@ -78,14 +78,22 @@ func (r *backlogRun) watch(ctx context.Context, b *bench) (float64, error) {
 		return 0, err
 	}
 	used := r.used(r.product.simulator.Calls(), began, began.Add(b.backlog))
-	if stats := r.product.simulator.Stats(); r.lines < stats.MaxConcurrent {
-		err = fmt.Errorf("%d calls were under way at the same time on %d lines", stats.MaxConcurrent, r.lines)
+	return used, r.check(r.product.simulator.Stats())
+}
+
+// check makes a figure void that was reached by breaking the limit.
+func (r *backlogRun) check(s simulator.Stats) error {
+	if s.MaxConcurrent > r.lines {
+		return fmt.Errorf("%d calls were under way at the same time on %d lines", s.MaxConcurrent, r.lines)
 	}
-	return used, err
+	if r.window == time.Minute && s.MaxPerMinute > r.rate {
+		return fmt.Errorf("%d dials were made in a minute that allows %d", s.MaxPerMinute, r.rate)
+	}
+	return nil
 }
 
 // feed starts contacts until the time is over, so that enough of them always wait, and returns when the measured time
-// began: with the first dial where the rate is the limit, when the last line was taken where the lines are.
+// began: when the last line was taken where the lines are the limit, with the first dial where the rate is.
 func (r *backlogRun) feed(ctx context.Context, b *bench) (began time.Time, err error) {
 	said := time.Now()
 	for n := 0; ; {

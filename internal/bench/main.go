@@ -38,7 +38,7 @@ func run(args []string, out, progress io.Writer) int {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	flags.BoolVar(&s.quick, "quick", false, "measure everything briefly, in some four minutes")
+	flags.BoolVar(&s.quick, "quick", false, "measure everything briefly, in some four minutes instead of twenty")
 	flags.BoolVar(&s.json, "json", false, "print JSON instead of the table")
 	flags.StringVar(&s.only, "only", "", "measure these only, separated by commas: "+strings.Join(names(), ", "))
 	flags.DurationVar(&s.backlog, "backlog", 10*time.Minute, "how long lines and pace are watched with a backlog; one minute with -quick")
@@ -48,8 +48,11 @@ func run(args []string, out, progress io.Writer) int {
 		return 2
 	}
 	chosen, err := choose(s.only)
-	if err != nil || flags.NArg() > 0 {
-		fmt.Fprintln(progress, "bench:", err, flags.Args())
+	if err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q: there are only flags", flags.Arg(0))
+	}
+	if err != nil {
+		fmt.Fprintln(progress, "bench:", err)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

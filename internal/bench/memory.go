@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sdk "go.temporal.io/sdk/worker"
@@ -77,37 +79,37 @@ func (p *product) putToSleep(ctx context.Context, contacts int) error {
 	if err != nil {
 		return err
 	}
-	starts := make(chan int)
+	if err := p.startContacts(ctx, first, contacts); err != nil {
+		return err
+	}
+	for {
+		n, err := asleep()
+		if err != nil {
+			return err
+		}
+		if n >= contacts {
+			time.Sleep(2 * time.Second) // the last of them still write their histories
+			return nil
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// startContacts starts the contacts from the first on, several at a time.
+func (p *product) startContacts(ctx context.Context, first, end int) error {
+	var next atomic.Int64
+	next.Store(int64(first))
 	var starters sync.WaitGroup
 	errs := make([]error, 16)
 	for i := range errs {
 		starters.Go(func() {
-			for n := range starts {
-				_, err := p.starter.Call(ctx, workflows.NameOutboundCall, workflows.Input{ContactID: fmt.Sprintf("c%d", n), To: target(n)})
-				if err != nil {
-					errs[i] = err
-				}
+			for n := next.Add(1) - 1; n < int64(end) && errs[i] == nil; n = next.Add(1) - 1 {
+				_, errs[i] = p.starter.Call(ctx, workflows.NameOutboundCall, workflows.Input{ContactID: fmt.Sprintf("c%d", n), To: target(int(n))})
 			}
 		})
 	}
-	for n := first; n < contacts; n++ {
-		starts <- n
-	}
-	close(starts)
 	starters.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	for {
-		n, err := asleep()
-		if err != nil || n >= contacts {
-			time.Sleep(2 * time.Second) // the last of them still write their histories
-			return err
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
+	return errors.Join(errs...)
 }
 
 // memory is what this process holds, in bytes.

@@ -28,15 +28,15 @@ type finding struct {
 	why   string
 }
 
-// found records a figure, with the words it is shown in.
+// record keeps a figure, with the words it is shown in.
 func (b *bench) record(name string, value float64, format string, args ...any) {
 	b.keep(name, finding{value: value, text: fmt.Sprintf(format, args...)})
 }
 
-// skip records why a budget was not measured.
+// skip keeps why a budget was not measured.
 func (b *bench) skip(name, why string) { b.keep(name, finding{why: why}) }
 
-// fail records for every budget of a scenario that has no figure yet why there is none.
+// fail says for every budget of a scenario that has no figure yet why there is none.
 func (b *bench) fail(s scenario, err error) {
 	for _, budget := range s.budgets {
 		if _, ok := b.found[budget.name]; !ok && budget.why == "" {

@@ -62,6 +62,8 @@ func measureThroughput(ctx context.Context, b *bench) error {
 	if stats := p.simulator.Stats(); stats.Launched != load.made {
 		return fmt.Errorf("the gateway placed %d calls of %d", stats.Launched, load.made)
 	}
+	b.note("throughput: both arms share server, client, gateway and processors; a simulated call takes some milliseconds; in a loop that is kept full, "+
+		"%d ends are counted", load.calls)
 	b.record("throughput", median(ratios), "%.2f (median of %d pairs; Redial %.1f calls/s, floor %.1f; %d calls each, %d at a time)",
 		median(ratios), pairs, median(rates(ours)), median(rates(floors)), load.calls, load.concurrency)
 	return nil

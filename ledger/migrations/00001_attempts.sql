@@ -29,7 +29,7 @@ CREATE TABLE attempts (
     request     TEXT NOT NULL,              -- what the gateway was asked
     owner       TEXT NOT NULL,              -- the execution that may send it
     sends       INTEGER NOT NULL,
-    resend_at   BIGINT NOT NULL DEFAULT 0,
+    resend      INTEGER NOT NULL DEFAULT 0, -- provably no call: it may be sent again
     send_by     BIGINT NOT NULL,
     rate_until  BIGINT NOT NULL,            -- counts against the account's rate until then
     line_until  BIGINT NOT NULL,            -- counts as a call under way until then: a lease that ends by itself
@@ -100,8 +100,9 @@ CREATE TABLE accounts (
     lines           INTEGER NOT NULL,
     rate            INTEGER NOT NULL,
     rate_window     BIGINT NOT NULL,
-    throttled_until BIGINT NOT NULL DEFAULT 0,
-    throttles       INTEGER NOT NULL DEFAULT 0
+    paused_until    BIGINT NOT NULL DEFAULT 0,  -- no request leaves before
+    paused_for      TEXT NOT NULL DEFAULT '',   -- throttled, or gateway_unreachable
+    refusals        INTEGER NOT NULL DEFAULT 0  -- requests in a row that did not get through
 );
 INSERT INTO accounts (name, lines, rate, rate_window) VALUES ('default', 0, 0, 0); -- 0: no limit was set yet
 
