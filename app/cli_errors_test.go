@@ -160,7 +160,7 @@ func wrongPolicies(t *testing.T, p program) (mistakes []mistake) {
 		{"an unknown disposition", "on: {bussy: done}", "on.bussy"},
 		{"an unknown verb", "on: {busy: {retry: [20m], then: redial}}", "on.busy"},
 		{"a bad duration", "dial: {ring_timeout: soon}", `"soon" is no duration: write it like 90s`},
-		{"a bad delay", "on: {busy: {retry: [20 minutes]}}", `"20 minutes" is no duration: write it like 90s`},
+		{"a bad delay", "on: {busy: {retry: [20 minutes]}}", `line 1: on.busy.retry[0]: "20 minutes" is no delay: write it like 90s`},
 		{"a ring time-out out of range", "dial: {ring_timeout: 1s}", "dial.ring_timeout: 1s is out of range: write 5s to 2m"},
 		{"no content", "", "the policy is empty"},
 		{"two policies", "name: a\n---\nname: b\n", "write one policy to a file"},

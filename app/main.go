@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"redial/internal/config"
+	"redial/starter"
 )
 
 // Exit codes.
@@ -52,7 +53,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "redial: "+oneLine(err))
 	var usage usageError
 	var variable *config.Error
-	if errors.As(err, &usage) || errors.As(err, &variable) {
+	var input *starter.InputError
+	if errors.As(err, &usage) || errors.As(err, &variable) || errors.As(err, &input) {
 		return exitUsage
 	}
 	return exitFailed

@@ -1,6 +1,7 @@
 package followup
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -36,8 +37,13 @@ func ParseDuration(text string) (Duration, error) {
 }
 
 func badDuration(text string) error {
-	return fmt.Errorf("%q is no duration: write it like 90s, 20m, 4h or 14d", text)
+	return &valueError{text, "is no duration: write it like 90s, 20m, 4h or 14d"}
 }
+
+// valueError is a value that cannot be read as what it should be.
+type valueError struct{ text, problem string }
+
+func (e *valueError) Error() string { return fmt.Sprintf("%q %s", e.text, e.problem) }
 
 // String writes whole days as days and leaves out zero parts: "14d", "27h" is "1d3h", "20m".
 func (d Duration) String() string {
@@ -76,6 +82,20 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// UnmarshalYAML reads the written form; that it is text at all is the parser's to say, with its line.
+func (d *Duration) UnmarshalYAML(unmarshal func(any) error) error { return unmarshalText(d, unmarshal) }
+
+// UnmarshalYAML reads the written form.
+func (d *Delay) UnmarshalYAML(unmarshal func(any) error) error { return unmarshalText(d, unmarshal) }
+
+func unmarshalText(into encoding.TextUnmarshaler, unmarshal func(any) error) error {
+	var text string
+	if err := unmarshal(&text); err != nil {
+		return err
+	}
+	return into.UnmarshalText([]byte(text))
+}
+
 // NextWindow is the delay that ends when the calling window next opens in a part of the day not yet tried.
 const NextWindow = "next_window"
 
@@ -106,7 +126,7 @@ func (d *Delay) UnmarshalText(text []byte) error {
 	}
 	after, err := ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%w, or %s", err, NextWindow)
+		return &valueError{string(text), "is no delay: write it like 90s, 20m, 4h or 14d, or " + NextWindow}
 	}
 	*d = Delay{After: after}
 	return nil

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // MaxPolicySize is the largest policy that is read, in bytes.
@@ -33,35 +38,100 @@ func Parse(data []byte) (Policy, error) {
 		if errors.Is(err, io.EOF) {
 			return Policy{}, errors.New("the policy is empty: write at least a name")
 		}
-		return Policy{}, oneLine(err)
+		return Policy{}, explain(err, data)
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return Policy{}, errors.New("the file holds more than one document: write one policy to a file")
 	}
-	if err := p.validate(); err != nil {
+	if err := p.Validate(); err != nil {
+		key, problem, _ := strings.Cut(err.Error(), ": ")
+		if line := lineOf(data, func(path string, _ *token.Token) bool { return path == "$."+key }); line > 0 {
+			return Policy{}, fmt.Errorf("line %d: %s: %s", line, key, problem)
+		}
 		return Policy{}, err
 	}
 	return p, nil
 }
 
-// oneLine is the parser's message without its picture of the source.
-func oneLine(err error) error {
+// explain is what is wrong, in one line that names the line and the key.
+func explain(err error, data []byte) error {
+	var value *valueError
+	if errors.As(err, &value) {
+		return at(data, value.Error(), func(_ string, t *token.Token) bool { return t.Value == value.text })
+	}
 	var y yaml.Error
 	if !errors.As(err, &y) {
 		return err
 	}
-	message, line := y.GetMessage(), 0
-	if token := y.GetToken(); token != nil {
-		line = token.Position.Line
-		for _, key := range notYet {
-			if token.Value == key {
-				message = fmt.Sprintf("%s: this version cannot keep %s yet, and does not dial while ignoring it", key, key)
-			}
-		}
+	message, _, _ := strings.Cut(y.GetMessage(), "\n")
+	found := y.GetToken()
+	if found == nil {
+		return errors.New(message)
 	}
-	message, _, _ = strings.Cut(message, "\n")
-	if line > 0 {
-		return fmt.Errorf("line %d: %s", line, message)
+	var kind *yaml.TypeError
+	if errors.As(err, &kind) {
+		message = fmt.Sprintf("%q is not %s", found.Value, kindOf(kind.DstType))
 	}
-	return errors.New(message)
+	if slices.Contains(notYet, found.Value) {
+		return fmt.Errorf("line %d: %s: this version cannot keep %s yet, and does not dial while ignoring it", found.Position.Line, found.Value, found.Value)
+	}
+	if kind != nil {
+		return at(data, message, func(_ string, t *token.Token) bool { return t.Position.Offset == found.Position.Offset })
+	}
+	return fmt.Errorf("line %d: %s", found.Position.Line, message)
+}
+
+// kindOf says in words what a value has to be.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.String:
+		return "text"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return "a mapping of keys to values"
+	}
+}
+
+// at puts the place of the first value that fits before a message.
+func at(data []byte, message string, fits func(path string, t *token.Token) bool) error {
+	var key string
+	line := lineOf(data, func(path string, t *token.Token) bool {
+		key = strings.TrimPrefix(path, "$.")
+		return fits(path, t)
+	})
+	if line == 0 {
+		return errors.New(message)
+	}
+	return fmt.Errorf("line %d: %s: %s", line, key, message)
+}
+
+// lineOf is the line of the first value that fits; 0 when none does.
+func lineOf(data []byte, fits func(path string, t *token.Token) bool) int {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil || len(file.Docs) == 0 {
+		return 0
+	}
+	finder := &finder{fits: fits}
+	ast.Walk(finder, file.Docs[0].Body)
+	return finder.line
+}
+
+type finder struct {
+	fits func(path string, t *token.Token) bool
+	line int
+}
+
+// Visit looks at one node; the walk goes on below it until something fits.
+func (f *finder) Visit(node ast.Node) ast.Visitor {
+	if f.line > 0 {
+		return nil
+	}
+	if t := node.GetToken(); t != nil && f.fits(node.GetPath(), t) {
+		f.line = t.Position.Line
+		return nil
+	}
+	return f
 }

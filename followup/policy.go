@@ -215,8 +215,9 @@ func (p Policy) Scaled(factor float64) Policy {
 	return p
 }
 
-// validate names the first thing that is wrong, by its key.
-func (p Policy) validate() error {
+// Validate names the first thing that is wrong, by its key. Parse validates what it reads; a policy that is built in Go is
+// validated when a call is started with it.
+func (p Policy) Validate() error {
 	if p.Attempts < 0 || p.Attempts > 100 {
 		return fmt.Errorf("attempts: %d is out of range: write 1 to 100", p.Attempts)
 	}

@@ -66,7 +66,7 @@ func Open(ctx context.Context, address string, o Options) (*Ledger, error) {
 	}
 	if err := l.open(ctx, path); err != nil {
 		l.unlock()
-		return nil, fmt.Errorf("open ledger %s: %w; check that the folder exists and is writable (REDIAL_DATABASE)", path, err)
+		return nil, fmt.Errorf("open ledger %s: %w; check that the folder exists and is writable, and that the file is a ledger if it exists (REDIAL_DATABASE)", path, err)
 	}
 	return l, nil
 }

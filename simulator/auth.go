@@ -34,11 +34,11 @@ func unauthorized(format string, args ...any) *refusal {
 
 // verifier checks the JWT of a request.
 type verifier struct {
-	clientID    string
-	secret      []byte
-	requireJTI  bool
-	scopeDenied bool
-	now         func() time.Time
+	clientID   string
+	secret     []byte
+	requireJTI bool
+	scope      Scope
+	now        func() time.Time
 
 	mu   sync.Mutex
 	seen map[string]time.Time // jti → its expiry, after which the token is refused anyway
@@ -46,7 +46,7 @@ type verifier struct {
 
 func newVerifier(c Config) *verifier {
 	return &verifier{
-		clientID: c.ClientID, secret: []byte(c.ClientSecret), requireJTI: c.RequireJTI, scopeDenied: c.ScopeDenied,
+		clientID: c.ClientID, secret: []byte(c.ClientSecret), requireJTI: c.RequireJTI, scope: c.Scope,
 		now: time.Now, seen: map[string]time.Time{},
 	}
 }
@@ -81,10 +81,17 @@ func (v *verifier) verify(token string) *refusal {
 	if refused := v.once(claims); refused != nil {
 		return refused
 	}
-	if v.scopeDenied {
-		return &refusal{"forbidden", http.StatusForbidden, http.StatusForbidden, "the app lacks the scope SmartAssist Dialout: map it and publish"}
+	forbidden := &refusal{"forbidden", http.StatusForbidden, http.StatusForbidden, ""}
+	switch v.scope {
+	case ScopeMissing:
+		forbidden.msg = "the app lacks the scope SmartAssist Dialout: map it and publish"
+		return forbidden
+	case ScopeUnpublished:
+		forbidden.msg = "the app's scope SmartAssist Dialout is not published: publish it"
+		return forbidden
+	default:
+		return nil
 	}
-	return nil
 }
 
 // once refuses a jti that was seen before, or that the gateway would have to remember for too long.

@@ -41,7 +41,8 @@ func TestOnlyATokenThatTheGatewayWouldTakePlacesACall(t *testing.T) {
 		"a missing, enforced jti": {
 			config: Config{RequireJTI: true}, auth: changed(func(m jwt.MapClaims) { delete(m, "jti") }), status: 401, inBody: "jti",
 		},
-		"a missing scope": {config: Config{ScopeDenied: true}, auth: good, status: 403, inBody: "SmartAssist Dialout"},
+		"a missing scope":      {config: Config{Scope: ScopeMissing}, auth: good, status: 403, inBody: "lacks the scope SmartAssist Dialout"},
+		"an unpublished scope": {config: Config{Scope: ScopeUnpublished}, auth: good, status: 403, inBody: "not published"},
 		"another algorithm": {auth: func(t *testing.T) string {
 			signed, err := jwt.NewWithClaims(jwt.SigningMethodHS512, jwt.MapClaims{"appId": DefaultClientID}).SignedString([]byte(DefaultClientSecret))
 			require.NoError(t, err)

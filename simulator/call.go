@@ -18,8 +18,9 @@ type liveCall struct {
 	request dialRequest
 	step    step
 	plan    plan
+	begun   time.Duration // reading of the clock
 
-	hangUp    chan Party    // a hang-up from outside; holds one
+	hangUp    chan Party    // a hang-up from outside; holds one, and whoever puts it in enters it at the clock
 	delivered chan struct{} // closed when the terminal notification has been answered, or will not be sent
 
 	// Owned by the goroutine that lives the call.
@@ -66,7 +67,7 @@ func (s *Simulator) place(d dialRequest, chosen step, n int, thrown dice) (place
 	now := time.Now()
 	c := &liveCall{
 		sim: s, request: d, step: chosen, plan: makePlan(chosen, d.asked, thrown, s.config.Dialect),
-		hangUp: make(chan Party, 1), delivered: make(chan struct{}),
+		begun: s.clock.now(), hangUp: make(chan Party, 1), delivered: make(chan struct{}),
 	}
 	c.record = Call{
 		SID: uuid.NewString(), CallID: newCallID(), ConversationID: uuid.NewString(), SessionID: newSessionID(now),
@@ -88,13 +89,28 @@ func (s *Simulator) place(d dialRequest, chosen step, n int, thrown dice) (place
 		e.stats.NoLine++
 		c.plan.noLine(d.asked)
 	}
-	c.facts = facts{
+	c.facts = c.planned()
+	e.enter(c)
+	s.begin(func() { c.live(e.life) })
+	return c, true
+}
+
+// planned are the facts of a call that nothing has happened in yet.
+func (c *liveCall) planned() facts {
+	d := c.request
+	return facts{
 		conversationID: c.record.ConversationID, sessionID: c.record.SessionID, sid: c.record.SID, callID: c.record.CallID,
 		target: d.target, caller: d.caller, trunk: d.trunk, ring: c.plan.ring, connect: c.plan.connect,
 	}
-	e.enter(c)
-	s.work.Go(func() { c.live(e.life) })
-	return c, true
+}
+
+// begin starts work that Close waits for, and that the clock waits for when it is moved.
+func (s *Simulator) begin(work func()) {
+	s.clock.enter()
+	s.work.Go(func() {
+		defer s.clock.leave()
+		work()
+	})
 }
 
 // enter counts a call in. The caller holds Simulator.mu.
@@ -148,14 +164,20 @@ const (
 
 // until waits for a time of the call's own clock.
 func (c *liveCall) until(life context.Context, at time.Duration) (wake, Party) {
-	timer := time.NewTimer(time.Until(c.record.ReceivedAt.Add(c.sim.clock.real(at))))
-	defer timer.Stop()
+	clock := c.sim.clock
+	w := clock.enlist(c.begun + clock.real(at))
 	select {
-	case <-timer.C:
+	case <-w.due:
+		if life.Err() != nil {
+			return abandoned, ""
+		}
 		return onTime, ""
 	case by := <-c.hangUp:
+		clock.withdraw(w)
+		clock.leave() // for the hang-up, which has been heard
 		return hungUp, by
 	case <-life.Done():
+		clock.withdraw(w)
 		return abandoned, ""
 	}
 }
@@ -165,7 +187,7 @@ func (c *liveCall) clockTime(at time.Duration) time.Time { return c.record.Recei
 
 // elapsed is the present time of the call's own clock.
 func (c *liveCall) elapsed() time.Duration {
-	return c.sim.clock.simulated(time.Since(c.record.ReceivedAt))
+	return c.sim.clock.simulated(c.sim.clock.now() - c.begun)
 }
 
 // live is the whole life of a call.
@@ -261,6 +283,7 @@ func (c *liveCall) end(life context.Context, e ending, at time.Duration) {
 	}
 	c.era.leave(c)
 	c.sim.mu.Unlock()
+	c.hearNoMore()
 	c.sim.log.Debug("call ended", zap.String("sid", c.record.SID), zap.String("outcome", string(e.outcome())), zap.Int("sip", e.sip))
 	c.conclude(life, e)
 }
@@ -270,5 +293,15 @@ func (c *liveCall) abandon() {
 	c.sim.mu.Lock()
 	c.era.leave(c)
 	c.sim.mu.Unlock()
+	c.hearNoMore()
 	close(c.delivered)
+}
+
+// hearNoMore takes back a hang-up that came too late.
+func (c *liveCall) hearNoMore() {
+	select {
+	case <-c.hangUp:
+		c.sim.clock.leave()
+	default:
+	}
 }

@@ -31,6 +31,18 @@ const (
 	Mixed Dialect = "mixed"
 )
 
+// Scope says what the JWT app may do.
+type Scope string
+
+const (
+	// ScopeGranted is an app with the published scope "SmartAssist Dialout".
+	ScopeGranted Scope = "granted"
+	// ScopeMissing is an app that is mapped to other scopes.
+	ScopeMissing Scope = "missing"
+	// ScopeUnpublished is an app whose scope was mapped and not published, which counts for nothing.
+	ScopeUnpublished Scope = "unpublished"
+)
+
 // Config says how the gateway behaves. The zero value is a gateway with the default identity, on a clock as fast as
 // ours, with gen1 notifications, no limits, and a human at every number.
 type Config struct {
@@ -47,8 +59,12 @@ type Config struct {
 	// time-out are real seconds. Above 0 and up to [MaxSpeed]; default 1.
 	//
 	// The times claimed in a call's notifications start at the real time of its request and run at this speed, so that
-	// durations agree with them; they are ahead of our clock by up to the length of the call.
+	// durations agree with them; they are ahead of our clock by up to the length of the call, also when
+	// [Simulator.Advance] has moved the clock.
 	Speed float64
+	// Paused makes the clock stand still until [Simulator.Advance] moves it, so that a test has all the time it needs
+	// between two events. Speed means nothing then. Default off: the clock runs, and can be moved ahead all the same.
+	Paused bool
 
 	// Dialect is the generation of notifications; default [Gen1]. A script may choose per call.
 	Dialect Dialect
@@ -67,17 +83,20 @@ type Config struct {
 	// the request's trunk has its own lines. Zero: no limit.
 	Lines int
 	// RatePerMinute is how many authenticated requests the account may make in any sixty seconds of the gateway's clock
-	// (real seconds times Speed); those above are answered with 429 and the gateway's text, and place nothing. Refused requests count
+	// (real seconds times Speed); those above are answered with RateStatus and the gateway's text, and place nothing. Refused requests count
 	// too. The real gateway's limit is 60. Zero: no limit.
 	RatePerMinute int
-	// RetryAfter adds the header Retry-After to the 429 of RatePerMinute, in real seconds, rounded up. The real gateway is
+	// RateStatus is the HTTP status of a request above the rate, 400 to 599; the documentation gives the text alone.
+	// Default 429.
+	RateStatus int
+	// RetryAfter adds the header Retry-After to the refusals of RatePerMinute, in real seconds, rounded up. The real gateway is
 	// not known to send it; default off.
 	RetryAfter bool
 
 	// RequireJTI refuses tokens without a jti, like a JWT app with "Enforce JTI" switched on.
 	RequireJTI bool
-	// ScopeDenied refuses every valid token with 403, like a JWT app without the published scope "SmartAssist Dialout".
-	ScopeDenied bool
+	// Scope other than [ScopeGranted], the default, refuses every valid token with 403.
+	Scope Scope
 
 	// SuccessStatus is the HTTP status of an accepted dialout, 200 or 201: the documentation states none, and the engine
 	// underneath uses 201. Default 200.
@@ -122,6 +141,12 @@ func (c Config) withDefaults() Config {
 	if c.Location == nil {
 		c.Location = time.UTC
 	}
+	if c.Scope == "" {
+		c.Scope = ScopeGranted
+	}
+	if c.RateStatus == 0 {
+		c.RateStatus = 429
+	}
 	if c.SuccessStatus == 0 {
 		c.SuccessStatus = 200
 	}
@@ -141,6 +166,14 @@ func (c Config) validate() error {
 	case Gen1, Gen2, Mixed:
 	default:
 		faults = append(faults, fmt.Errorf("dialect %q: give gen1, gen2 or mixed", c.Dialect))
+	}
+	switch c.Scope {
+	case ScopeGranted, ScopeMissing, ScopeUnpublished:
+	default:
+		faults = append(faults, fmt.Errorf("scope %q: give granted, missing or unpublished", c.Scope))
+	}
+	if c.RateStatus < 400 || c.RateStatus > 599 {
+		faults = append(faults, fmt.Errorf("rate status %d: give 400 to 599", c.RateStatus))
 	}
 	if c.SuccessStatus != 200 && c.SuccessStatus != 201 {
 		faults = append(faults, fmt.Errorf("success status %d: give 200 or 201", c.SuccessStatus))

@@ -27,12 +27,12 @@ const (
 // courier posts notifications. It follows no redirect, as the engine does not.
 type courier struct {
 	client  *http.Client
-	clock   clock
+	clock   *clock
 	secret  []byte
 	retries int
 }
 
-func newCourier(c Config) *courier {
+func newCourier(c Config, k *clock) *courier {
 	transport := &http.Transport{
 		// A burst of calls ends together; connections are kept for the next one.
 		MaxIdleConns:        256,
@@ -46,7 +46,7 @@ func newCourier(c Config) *courier {
 			Timeout:       postTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		clock:   clock{c.Speed},
+		clock:   k,
 		secret:  []byte(c.SignatureSecret),
 		retries: c.Retries,
 	}

@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 )
@@ -37,6 +38,11 @@ func (c *liveCall) write(n news, fault string) letter {
 	if err != nil {
 		c.sim.log.Error("notification could not be written", zap.String("sid", c.record.SID), zap.Error(err))
 	}
+	return c.address(n, fault, body)
+}
+
+// address makes a letter of what is written.
+func (c *liveCall) address(n news, fault string, body []byte) letter {
 	l := letter{event: n.event(), fault: fault, url: c.request.notifyURL, body: body}
 	if n.kind == kindAMD || c.sim.config.NotifyHeadersOnAll {
 		l.heads = c.request.asked.NotifyHeaders
@@ -64,7 +70,13 @@ func (c *liveCall) announce(n news) {
 	case c.step.notify.reorder:
 		c.held = append(c.held, l)
 	default:
-		c.sim.work.Go(func() { c.send(l) })
+		c.sim.begin(func() {
+			if late := c.step.notify.lateEvents; late > 0 && !c.sim.clock.sleep(c.era.life, late) {
+				c.drop(l)
+				return
+			}
+			c.send(l)
+		})
 	}
 }
 
@@ -86,7 +98,7 @@ func (c *liveCall) conclude(life context.Context, e ending) {
 	for _, l := range slices.Backward(c.held) {
 		letters = append(letters, l)
 	}
-	c.sim.work.Go(func() {
+	c.sim.begin(func() {
 		inTime := c.sim.clock.sleep(life, c.step.notify.late)
 		for i, l := range letters {
 			switch {
@@ -141,17 +153,30 @@ func (c *liveCall) send(l letter) {
 	}
 	again := l
 	again.fault = faultDuplicate
-	second := make(chan struct{})
+	// Each may wait for the clock before a retry. Of the two, the one that ends first is done with its work, and the other's goes on as ours.
+	var (
+		left   atomic.Int32
+		second = make(chan struct{})
+	)
+	left.Store(2)
+	done := func() {
+		if left.Add(-1) > 0 {
+			c.sim.clock.leave()
+		}
+	}
+	c.sim.clock.enter()
 	go func() {
 		defer close(second)
 		c.post(again)
+		done()
 	}()
 	c.post(l)
+	done()
 	<-second
 }
 
-// post delivers one letter and records what comes of it.
-func (c *liveCall) post(l letter) {
+// post delivers one letter, and gives the record of what came of it, which Simulator.mu guards.
+func (c *liveCall) post(l letter) *Notification {
 	s := c.sim
 	n := &Notification{Event: l.event, Fault: l.fault, Body: string(l.body)}
 	s.mu.Lock()
@@ -177,6 +202,7 @@ func (c *liveCall) post(l letter) {
 			stats.Rejected++
 		}
 	})
+	return n
 }
 
 // drop records a notification that nobody gets.

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
@@ -34,9 +33,11 @@ func (s *Simulator) dialoutV2(c *gin.Context) {
 
 // dialout serves POST /api/1.1/public/bot/{botId}/smartassist/dialout.
 func (s *Simulator) dialout(c *gin.Context) {
-	s.mu.Lock()
-	s.era.stats.Requests++
-	s.mu.Unlock()
+	down := s.meetOutage()
+	if down != nil && !down.answer.places() {
+		s.turnAway(c, *down)
+		return
+	}
 	d, refused := s.admit(c)
 	if refused != nil {
 		s.refuse(c, refused)
@@ -50,6 +51,10 @@ func (s *Simulator) dialout(c *gin.Context) {
 	if !chosen.answer.places() {
 		s.turnAway(c, chosen)
 		return
+	}
+	if down != nil {
+		// What the outage does to the answer comes before what the script does.
+		chosen.answer, chosen.retryAfter = down.answer, down.retryAfter
 	}
 	call, open := s.place(d, chosen, n, thrown)
 	if !open {
@@ -67,13 +72,13 @@ func (s *Simulator) admit(c *gin.Context) (d dialRequest, refused *refusal) {
 		return d, refused
 	}
 	s.mu.Lock()
-	wait, within := s.era.requests.admit(time.Now())
+	wait, within := s.era.requests.admit(s.clock.made.Add(s.clock.now()))
 	s.mu.Unlock()
 	if !within {
 		if s.config.RetryAfter {
 			c.Header("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		}
-		return d, &refusal{"rate_limit", http.StatusTooManyRequests, http.StatusTooManyRequests, rateLimitText}
+		return d, &refusal{"rate_limit", s.config.RateStatus, s.config.RateStatus, rateLimitText}
 	}
 	if bot := c.Param("botId"); bot != s.config.BotID {
 		return d, &refusal{"bot", http.StatusNotFound, http.StatusNotFound, fmt.Sprintf("bot %q not found: check the botId in the path", bot)}
@@ -118,7 +123,14 @@ func writeError(c *gin.Context, status, code int, msg string) {
 
 // turnAway carries out a step that places no call.
 func (s *Simulator) turnAway(c *gin.Context, chosen step) {
-	if chosen.answer.word == "reset_before" {
+	switch chosen.answer.word {
+	case outageRefuse:
+		s.count(outageRefuse)
+		reset(c)
+		return
+	case "reset_before":
+		// The request has been read, and its sender cannot know what became of it.
+		_, _ = io.Copy(io.Discard, c.Request.Body)
 		s.count("reset_before")
 		reset(c)
 		return

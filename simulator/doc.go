@@ -11,6 +11,9 @@
 // [Profile] of probabilities. Every choice is a function of the seed, the target and how often that target was dialed
 // before, never of the order in which targets are dialed: the same seed gives the same calls.
 //
+// The clock can be moved by hand ([Simulator.Advance]), the API as a whole can be out for a while ([Simulator.Outage]), and anything can be
+// said of a call ([Simulator.Notify]).
+//
 // What really happened is kept apart from what was reported: [Simulator.Calls] and [Simulator.Stats] are the truth
 // against which a dialer can be held.
 //

@@ -94,6 +94,17 @@ func TestEveryFaultOfANotificationIsTheOneAskedFor(t *testing.T) {
 			assert.Contains(t, items[0].fields, "CALLCONNECTTIME")
 			assert.Equal(t, "COMPLETED", items[0].fields["STATUS"])
 		},
+		"human+missing=machineDetection": func(t *testing.T, call Call, items []item) {
+			assert.NotContains(t, items[0].fields, "machinedetection", "in either generation's spelling")
+			assert.Contains(t, items[0].fields, "conversationId")
+		},
+		"busy+missing=reason": func(t *testing.T, call Call, items []item) {
+			assert.NotContains(t, items[0].fields, "reason")
+			assert.Equal(t, "Busy Here", items[0].fields["reasonCode"])
+		},
+		"human+missing": func(t *testing.T, call Call, items []item) {
+			assert.Equal(t, map[string]any{"status": "completed", "machinedetection": amdHuman}, items[0].fields)
+		},
 		"human+late": func(t *testing.T, call Call, items []item) {
 			require.Len(t, items, 1)
 			assert.GreaterOrEqual(t, call.Notifications[0].SentAt.Sub(call.EndedAt), 2*time.Second/fast)
@@ -309,6 +320,20 @@ func TestACallTakesItsTimeOnTheGatewaysClock(t *testing.T) {
 
 	d.place("human+long=10m", fields{"target": "tel:15557770002"})
 	d.settledWith(2)
+}
+
+func TestAnAnswerThatTakesTooLongIsNoneAndNothingIsRepeated(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, 10*time.Second, newCourier(Config{}, nil).client.Timeout)
+	d := newDesk(t, Config{})
+	d.sim.courier.client.Timeout = 20 * time.Millisecond
+	d.mail.say(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	d.place("busy", nil)
+	call := d.settledWith(1)[0]
+	assert.Zero(t, call.Notifications[0].Status)
+	assert.Contains(t, call.Notifications[0].Error, "Timeout")
+	assert.Len(t, d.mail.all(), 1)
+	assert.Equal(t, 1, d.sim.Stats().Notifications.Failed)
 }
 
 func TestARedirectIsNotFollowed(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -52,6 +53,8 @@ func newDesk(t *testing.T, config Config) *desk {
 		defer cancel()
 		require.NoError(t, sim.Close(ctx))
 		server.Close()
+		assert.Zero(t, sim.clock.atWork, "somebody works on after the end, or was counted twice")
+		assert.Empty(t, sim.clock.queue, "somebody waits for a time that will not come")
 	})
 	return d
 }

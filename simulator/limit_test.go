@@ -61,6 +61,18 @@ func TestRequestsAboveTheRateAreRefusedWithTheGatewaysText(t *testing.T) {
 	assert.Equal(t, 4, stats.MaxPerMinute, "strangers are not of this account")
 }
 
+func TestTheStatusOfARequestAboveTheRateCanBeChosen(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Config{Speed: 1, RatePerMinute: 1, RateStatus: 403})
+	d.dial(nil)
+	response, text, err := d.post(dialoutPath, token(t, DefaultClientSecret, nil), d.with(nil))
+	require.NoError(t, err)
+	assert.Equal(t, 403, response.StatusCode)
+	assert.Contains(t, text, rateLimitText)
+	assert.Contains(t, text, `"code":403`)
+	assert.Empty(t, response.Header.Get("Retry-After"), "the real one is not known to send it")
+}
+
 func TestTheWindowNeverAdmitsMoreThanTheLimitAndSaysWhenItWill(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -220,6 +220,22 @@ func (p payload) undocumented(f facts) payload {
 	return p
 }
 
+// missingMost leaves out all that a reader can do without.
+const missingMost = "most"
+
+// lacking leaves out a field, in whatever spelling, or all but what happened.
+func (p payload) lacking(name string) payload {
+	kept := payload{}
+	for _, f := range p {
+		key := strings.ToLower(f.key)
+		if needed := key == "status" || key == "machinedetection"; key == name || name == missingMost && !needed {
+			continue
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
+
 // spelledOddly writes the keys alternately in capitals and in small letters, and the status in capitals.
 func (p payload) spelledOddly() payload {
 	odd := make(payload, len(p))
@@ -245,6 +261,9 @@ func (n news) write(f facts, dialect Dialect, zone *time.Location, wrong notifyF
 			layout = gen1LayoutDayFirst
 		}
 		p = n.gen1(f, layout, zone)
+	}
+	if wrong.missing != "" {
+		p = p.lacking(wrong.missing)
 	}
 	if wrong.stringDuration {
 		asText := func(v any) any { return fmt.Sprint(v) }

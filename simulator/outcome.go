@@ -126,6 +126,8 @@ const (
 	ByGateway Party = "gateway"
 )
 
+func (p Party) known() bool { return p == ByCaller || p == ByBot || p == ByGateway }
+
 // reasonCode is the gateway's word for who ended a completed call.
 func (p Party) reasonCode(d Dialect) string {
 	if p != ByGateway {

@@ -225,6 +225,7 @@ func TestGen2TellsTheWholeCall(t *testing.T) {
 		"human+ring=2m":                {"Failed"},
 		"human+lost=answered":          {amdHuman, amdStopped, "completed"},
 		"human+lost=amd":               {"Answered", "completed"},
+		"human+late_events":            {"Answered", amdHuman, amdStopped, "completed"},
 		"human+reorder":                {"completed", amdStopped, amdHuman, "Answered"},
 		"human+late_verdict":           {"Answered", amdStopped, "completed", amdHuman},
 		"machine+late_verdict+reorder": {"completed", amdStopped, amdStoppedSpeaking, "Answered", amdMachine},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,10 +16,35 @@ import (
 type Profile struct {
 	// Outcomes weighs scripts of one step, such as "human", "machine+beep" or "busy+ring=2s"; weights are relative and
 	// need not add up to one. Empty: "human".
-	Outcomes map[string]float64
+	Outcomes map[string]float64 `json:"outcomes"`
 	// Faults gives the probability, 0 to 1, of each option, such as "duplicate", "late=5s" or "http=503", drawn
 	// independently. A fault that contradicts what was drawn before it (in alphabetical order) is left out.
-	Faults map[string]float64
+	Faults map[string]float64 `json:"faults,omitempty"`
+}
+
+// profiles are those that have a name.
+var profiles = map[string]func() Profile{"everyday": Everyday, "storm": Storm}
+
+// NamedProfile gives the profile "everyday" or "storm". The error says which names there are.
+func NamedProfile(name string) (Profile, error) {
+	make, known := profiles[name]
+	if !known {
+		return Profile{}, fmt.Errorf("profile %q: give %s", name, strings.Join(slices.Sorted(maps.Keys(profiles)), " or "))
+	}
+	return make(), nil
+}
+
+// SetProfile changes the profile, from the next dial on; the zero value is a human every time. The error lists what is
+// wrong with it, and leaves the earlier one in place.
+func (s *Simulator) SetProfile(p Profile) error {
+	ready, err := p.ready()
+	if err != nil {
+		return fmt.Errorf("simulator: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.profile = ready
+	return nil
 }
 
 // Everyday is a profile of ordinary days: the mix of a consumer campaign, and a gateway without faults. The shares are

@@ -117,6 +117,8 @@ func TestAConfigurationThatMakesNoSenseIsRefusedInWords(t *testing.T) {
 		"speed 2e+06":        {Speed: 2e6},
 		`dialect "gen3"`:     {Dialect: "gen3"},
 		"success status 204": {SuccessStatus: 204},
+		"rate status 200":    {RateStatus: 200},
+		`scope "none"`:       {Scope: "none"},
 		"lines -1":           {Lines: -1},
 		"rate per minute -1": {RatePerMinute: -1},
 		"retries -1":         {Retries: -1},

@@ -46,7 +46,8 @@ func (c Call) Live() bool { return c.EndedAt.IsZero() }
 type Notification struct {
 	// Event is answered, completed, failed, or the name of an answering-machine event.
 	Event string `json:"event"`
-	// Fault is what was done to it on purpose: dropped, duplicate, contradiction, malformed, wrong_token, or "".
+	// Fault is what was done to it on purpose: dropped, duplicate, contradiction, malformed, wrong_token, or "". A
+	// notification of [Simulator.Notify] is forced.
 	Fault string `json:"fault,omitempty"`
 	// Body is what was sent, or would have been.
 	Body string `json:"body"`
@@ -65,6 +66,7 @@ const (
 	faultContradiction = "contradiction"
 	faultMalformed     = "malformed"
 	faultWrongToken    = "wrong_token"
+	faultForced        = "forced"
 )
 
 // Dropped reports whether the notification was left out.
@@ -77,8 +79,10 @@ type Stats struct {
 	// Launched counts calls really placed, those included whose dialer was told otherwise or nothing.
 	Launched int `json:"launched"`
 	// Refused counts requests that placed no call, by kind: unauthorized, unknown_app, forbidden, bot, bad_request,
-	// too_large, rate_limit, closed, reset_before, and http_NNN for those that a script refused.
+	// too_large, rate_limit, closed, and for those that a script or an outage refused, refuse, reset_before and http_NNN.
 	Refused map[string]int `json:"refused"`
+	// MetOutage counts requests that came during an outage, whether they placed a call or not.
+	MetOutage int `json:"met_outage"`
 
 	// Live is how many calls are under way; MaxConcurrent is the most that ever were.
 	Live          int `json:"live"`

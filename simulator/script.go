@@ -46,7 +46,7 @@ type step struct {
 
 // answerFault is what goes wrong with the answer to the dialout request.
 type answerFault struct {
-	word   string        // the script's word for it; "" when the answer is as it should be
+	word   string        // the script's word for it, or outageRefuse; "" when the answer is as it should be
 	status int           // the HTTP status of http=
 	placed bool          // the call is placed although the status says no
 	slow   time.Duration // real time between placing the call and answering
@@ -55,13 +55,14 @@ type answerFault struct {
 
 // places reports whether the call is placed, whatever the answer says.
 func (a answerFault) places() bool {
-	return a.placed || (a.word != "reset_before" && a.word != "http")
+	return a.placed || (a.word != "reset_before" && a.word != "http" && a.word != outageRefuse)
 }
 
 // notifyFaults is what goes wrong with the notifications of a call.
 type notifyFaults struct {
 	lost        string // "terminal", "answered", "amd", "all", or ""
 	late        time.Duration
+	lateEvents  time.Duration
 	lateVerdict time.Duration
 	reorder     bool
 	duplicate   bool
@@ -69,6 +70,7 @@ type notifyFaults struct {
 	malformed   badCopy
 	wrongToken  badCopy
 
+	missing        string // a field in small letters, missingMost, or ""
 	array          bool
 	stringDuration bool
 	oddCase        bool
@@ -197,6 +199,7 @@ var optionWords = map[string]option{
 	// The notifications.
 	"lost":         oneOf(mayHaveValue, func(s *step, word string) { s.notify.lost = word }, "terminal", "answered", "amd", "all"),
 	"late":         span(mayHaveValue, 2*time.Second, func(s *step, d time.Duration) { s.notify.late = d }),
+	"late_events":  span(mayHaveValue, 2*time.Second, func(s *step, d time.Duration) { s.notify.lateEvents = d }),
 	"late_verdict": span(mayHaveValue, 500*time.Millisecond, func(s *step, d time.Duration) { s.notify.lateVerdict = d }),
 	"reorder":      flag(func(s *step) { s.notify.reorder = true }),
 	"duplicate":    flag(func(s *step) { s.notify.duplicate = true }),
@@ -204,6 +207,12 @@ var optionWords = map[string]option{
 	"malformed":    spoilt(func(s *step) *badCopy { return &s.notify.malformed }),
 	"wrong_token":  spoilt(func(s *step) *badCopy { return &s.notify.wrongToken }),
 
+	"missing": {mayHaveValue, func(s *step, value string) error {
+		if s.notify.missing = strings.ToLower(value); value == "" {
+			s.notify.missing = missingMost
+		}
+		return nil
+	}},
 	"array":           flag(func(s *step) { s.notify.array = true }),
 	"string_duration": flag(func(s *step) { s.notify.stringDuration = true }),
 	"odd_case":        flag(func(s *step) { s.notify.oddCase = true }),

@@ -63,6 +63,7 @@ func TestAScriptWithAnErrorSaysWhereAndWhatToDo(t *testing.T) {
 		"gen1+gen2":              {"keep one"},
 		"talk=3s+long":           {"keep one"},
 		"human+malformed=always": {"instead, first"},
+		"human+late_events=soon": {"give a duration"},
 	} {
 		_, err := parseScript(script)
 		require.Error(t, err, script)

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -14,8 +15,7 @@ import (
 // Simulator is one gateway account. Its methods may be called from any goroutine.
 type Simulator struct {
 	config   Config
-	profile  weighed
-	clock    clock
+	clock    *clock
 	verifier *verifier
 	courier  *courier
 	engine   *gin.Engine
@@ -29,7 +29,9 @@ type Simulator struct {
 
 	mu      sync.Mutex
 	closed  bool
+	profile weighed
 	scripts map[string]script
+	outage  *outage
 	era     *era
 }
 
@@ -62,12 +64,13 @@ func New(config Config) (*Simulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simulator configuration: %w", err)
 	}
+	clock := newClock(config)
 	s := &Simulator{
 		config:   config,
 		profile:  profile,
-		clock:    clock{config.Speed},
+		clock:    clock,
 		verifier: newVerifier(config),
-		courier:  newCourier(config),
+		courier:  newCourier(config, clock),
 		log:      config.Logger,
 		scripts:  map[string]script{},
 	}
@@ -92,6 +95,34 @@ func (s *Simulator) newEra() *era {
 // Handler serves the dialout API, the inspection endpoints under /simulator, and /healthz.
 func (s *Simulator) Handler() http.Handler { return s.engine }
 
+// ErrClosed is the error of what a simulator cannot do after [Simulator.Close].
+var ErrClosed = errors.New("the simulator is closed")
+
+// Advance moves the gateway's clock ahead, by up to a week: everything that is due within that time happens now, in order,
+// and each with all that it brings about. A notification is out and answered before the next event begins, a call that the
+// receiver places meanwhile is lived through as far as the time goes, and when Advance returns nothing is under way. An
+// advance by nothing waits for that alone.
+//
+// It waits for receivers, each up to the ten seconds that the gateway gives them, until ctx ends; the clock then stays
+// where it got to. A receiver must not call it from within a notification, which would wait for itself. What the HTTP
+// client sees does not move: the expiry of tokens, slow_answer, Retry-After.
+func (s *Simulator) Advance(ctx context.Context, by time.Duration) error {
+	if by < 0 || by > longest {
+		return fmt.Errorf("simulator: advance by %s: give a duration from 0s to %s", by, longest)
+	}
+	open, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	err := s.clock.advance(open, by)
+	switch {
+	case s.life.Err() != nil:
+		return fmt.Errorf("simulator: advance by %s: %w", by, ErrClosed)
+	case err != nil:
+		return fmt.Errorf("simulator: advance by %s: something is still under way: %w", by, err)
+	}
+	return nil
+}
+
 // Close hangs up every call without a word, drops notifications whose time has not come, and waits for those under
 // way until they are answered or ctx ends, when they are cut off and the error of ctx is returned. From then on dialout requests
 // are refused with 503. A second Close does nothing more than wait.
@@ -115,6 +146,7 @@ func (s *Simulator) Close(ctx context.Context) error {
 		<-idle
 	}
 	s.endPost()
+	s.clock.alarm.Stop()
 	s.courier.client.CloseIdleConnections()
 	return err
 }
@@ -137,8 +169,8 @@ func (s *Simulator) Close(ctx context.Context) error {
 //
 // Options of the answer: http=NNN (300 to 599), placed, retry_after=D, reset_before, lost_answer, rubbish, no_ids, slow_answer=D, early.
 //
-// Options of the notifications: lost[=terminal|answered|amd|all], late[=D], late_verdict[=D], reorder, duplicate, contradict,
-// malformed[=instead|first], wrong_token[=instead|first], array, string_duration, odd_case, day_first.
+// Options of the notifications: lost[=terminal|answered|amd|all], late[=D], late_events[=D], late_verdict[=D], reorder, duplicate, contradict,
+// malformed[=instead|first], wrong_token[=instead|first], missing[=FIELD], array, string_duration, odd_case, day_first.
 //
 // The README of the package explains each. D is a Go duration on the gateway's clock, up to a week; slow_answer and retry_after are real
 // time. A script that comes from here wins over the string metadata.simulate of the request, which wins over what the target itself asks
@@ -166,8 +198,8 @@ func (s *Simulator) Script(target, text string) error {
 	return nil
 }
 
-// Reset forgets all calls, statistics and dial counts, and hangs up live calls without a word. Scripts stay, and so do the jtis
-// seen: a token is good once.
+// Reset forgets all calls, statistics and dial counts, and hangs up live calls without a word. Scripts, the profile, an outage and
+// the clock stay as they are, and so do the jtis seen: a token is good once.
 func (s *Simulator) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -45,21 +45,35 @@ type Call struct {
 // ErrDuplicateID says that the contact id has a run already, under way or over. Nothing was started.
 var ErrDuplicateID = errors.New("duplicate_id")
 
+// InputError is an input with which no call can be started, in one line.
+type InputError struct{ Field, Problem string }
+
+func (e *InputError) Error() string { return e.Field + ": " + e.Problem }
+
+// check validates an input, gives the contact an id where it has none, and hides one that is a number.
+func (s Starter) check(in *workflows.Input) error {
+	if in.ContactID == "" {
+		in.ContactID = uuid.NewString() // not looked at for numbers: some random ids read like one
+	} else if err := s.hideNumber(&in.ContactID); err != nil {
+		return err
+	}
+	if !contactID.MatchString(in.ContactID) {
+		return &InputError{"contact id", fmt.Sprintf("%q: use 1 to 120 letters, digits and . _ : @ + - ( ), starting with a letter or digit", in.ContactID)}
+	}
+	if in.Campaign != "" && !campaignName.MatchString(in.Campaign) {
+		return &InputError{"campaign", fmt.Sprintf("%q: use 1 to 48 letters, digits and . _ -, starting with a letter or digit", in.Campaign)}
+	}
+	if err := in.Policy.Validate(); err != nil {
+		return &InputError{"policy", err.Error()}
+	}
+	return nil
+}
+
 // Call starts the named flow for one contact. An empty contact id gets a random one. The same contact id in the same
 // campaign is refused for as long as Temporal remembers its run, and by the ledger after that.
 func (s Starter) Call(ctx context.Context, flow string, in workflows.Input) (Call, error) {
-	if in.ContactID == "" {
-		in.ContactID = uuid.NewString()
-	}
-	var err error
-	if in.ContactID, err = s.hideNumber(in.ContactID); err != nil {
+	if err := s.check(&in); err != nil {
 		return Call{}, err
-	}
-	if !contactID.MatchString(in.ContactID) {
-		return Call{}, fmt.Errorf("contact id %q: use 1 to 120 letters, digits and . _ : @ + - ( ), starting with a letter or digit", in.ContactID)
-	}
-	if in.Campaign != "" && !campaignName.MatchString(in.Campaign) {
-		return Call{}, fmt.Errorf("campaign %q: use 1 to 48 letters, digits and . _ -, starting with a letter or digit", in.Campaign)
 	}
 	id := workflows.WorkflowID(in.Campaign, in.ContactID)
 	attributes := []temporal.SearchAttributeUpdate{workflows.AttributeState.ValueSet(string(workflows.StateCalling)), workflows.AttributeAttempts.ValueSet(0)}
@@ -95,14 +109,15 @@ func (s Starter) Result(ctx context.Context, c Call) (call.Result, error) {
 
 // hideNumber replaces an id that reads as a phone number by its keyed hash. A hash without a key would hide nothing:
 // there are too few numbers.
-func (s Starter) hideNumber(id string) (string, error) {
-	if !phone.LooksLikeNumber(id) {
-		return id, nil
+func (s Starter) hideNumber(id *string) error {
+	if !phone.LooksLikeNumber(*id) {
+		return nil
 	}
 	if len(s.IDKey) == 0 {
-		return "", fmt.Errorf("contact id %s reads as a phone number and there is no key to hide it: set REDIAL_NOTIFY_SECRET, or use another id", call.Mask(id))
+		return &InputError{"contact id", call.Mask(*id) + " reads as a phone number and there is no key to hide it: set REDIAL_ID_SECRET, or use another id"}
 	}
 	mac := hmac.New(sha256.New, s.IDKey)
-	mac.Write([]byte(id))
-	return "h-" + hex.EncodeToString(mac.Sum(nil))[:32], nil
+	mac.Write([]byte(*id))
+	*id = "h-" + hex.EncodeToString(mac.Sum(nil))[:32]
+	return nil
 }
