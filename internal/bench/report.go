@@ -111,7 +111,9 @@ func (r report) print(out io.Writer) {
 	t.SetStyle(table.StyleRounded)
 	t.Style().Format.Header = text.FormatDefault
 	t.Style().Options.SeparateRows = true
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 1, WidthMax: 48}, {Number: 2, WidthMax: 20}, {Number: 3, WidthMax: 52}, {Number: 4, WidthMax: 40}})
+	t.SetColumnConfigs([]table.ColumnConfig{
+		{Number: 1, WidthMax: 48, WidthMaxEnforcer: text.WrapSoft}, {Number: 2, WidthMax: 20, WidthMaxEnforcer: text.WrapSoft},
+		{Number: 3, WidthMax: 52, WidthMaxEnforcer: text.WrapSoft}, {Number: 4, WidthMax: 40, WidthMaxEnforcer: text.WrapSoft}})
 	t.AppendHeader(table.Row{"what", "budget", "measured", "verdict"})
 	for _, row := range r.Rows {
 		verdict := row.Verdict
