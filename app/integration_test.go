@@ -533,3 +533,19 @@ func TestAnAttemptInDoubtThatAnOperatorSettlesDecidesWhatFollows(t *testing.T) {
 	require.ErrorContains(t, err, "not in doubt")
 	require.Equal(t, 1, w.placed("+12025550101"))
 }
+
+func TestWithASignatureSecretOnlySignedNotificationsAreBelieved(t *testing.T) {
+	w := newWorld(t, worldOptions{account: map[string]string{"KORE_SIGNATURE_SECRET": simulator.DefaultSignatureSecret}})
+	require.Equal(t, call.Outcome(call.Human), w.result(w.start("+12025550101", "human", once())).Outcome)
+
+	p := impatient()
+	p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
+	unsigned := w.start("+12025550102", "human+lost+ring=1s", p)
+	require.Equal(t, http.StatusOK, w.post(w.notifyURL("+12025550102"), seedSamples[0].body))
+	w.awaitRetry(unsigned)
+	shown, err := w.ledger.Show(t.Context(), unsigned.WorkflowID)
+	require.NoError(t, err)
+	require.Equal(t, call.Unknown, shown.Attempts[0].Disposition)
+	require.Len(t, shown.Notifications, 1, "what is not believed is kept")
+	require.Contains(t, shown.Notifications[0].Note, "signature")
+}

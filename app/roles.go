@@ -54,7 +54,8 @@ func newProduct(ctx context.Context, c config.Config, temporal client.Client, lo
 	if err := p.ledger.SetLimits(ctx, int(c.MaxCalls), c.DialRate.N, c.DialRate.Per); err != nil {
 		return nil, errors.Join(err, p.ledger.Close())
 	}
-	p.webhook = webhook.New(webhook.Config{Ledger: p.ledger, Tokens: keys, Zone: c.KoreTimezone.Location, Logger: log.Named("webhook")})
+	p.webhook = webhook.New(webhook.Config{Ledger: p.ledger, Tokens: keys, Zone: c.KoreTimezone.Location, Logger: log.Named("webhook"),
+		SignatureSecret: []byte(c.KoreSignature)})
 	p.relay, err = relay.New(relay.Config{Ledger: p.ledger, Flows: temporal, Logger: log.Named("relay"), Secret: c.EscalationSecret})
 	if err != nil {
 		return nil, errors.Join(&config.Error{Variable: "REDIAL_ESCALATION_SECRET", Problem: err.Error()}, p.ledger.Close())

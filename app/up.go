@@ -22,7 +22,7 @@ func upCommand() *cobra.Command {
 tells the call flows, on one ledger. Needs a Temporal server that "redial setup" was run for.
 
 Settings: KORE_BASE_URL, KORE_BOT_ID, KORE_CLIENT_ID, KORE_CLIENT_SECRET, KORE_CALLER, REDIAL_NOTIFY_URL and
-REDIAL_NOTIFY_SECRET are required; KORE_TRUNK, KORE_API, KORE_TIMEZONE, REDIAL_WEBHOOK_ADDR, REDIAL_DATABASE,
+REDIAL_NOTIFY_SECRET are required; KORE_TRUNK, KORE_API, KORE_TIMEZONE, KORE_SIGNATURE_SECRET, REDIAL_WEBHOOK_ADDR, REDIAL_DATABASE,
 REDIAL_DIAL_RATE, REDIAL_MAX_CALLS, REDIAL_ALLOW_TO, REDIAL_ESCALATION_SECRET, REDIAL_ID_SECRET and REDIAL_LOG_LEVEL
 have defaults. Any secret may stand in a file instead, named by the variable with _FILE behind it.`,
 		Example: `  REDIAL_NOTIFY_URL=https://calls.example.com REDIAL_NOTIFY_SECRET_FILE=/run/secrets/notify redial up`,

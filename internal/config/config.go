@@ -29,6 +29,7 @@ type Config struct {
 	KoreTrunk        string `env:"KORE_TRUNK"`
 	KoreAPI          string `env:"KORE_API" envDefault:"v1"`
 	KoreTimezone     Zone   `env:"KORE_TIMEZONE" envDefault:"UTC"`
+	KoreSignature    string `env:"KORE_SIGNATURE_SECRET"`
 
 	NotifyURL        string   `env:"REDIAL_NOTIFY_URL"`
 	NotifySecret     string   `env:"REDIAL_NOTIFY_SECRET"`
@@ -43,7 +44,7 @@ type Config struct {
 }
 
 // secrets may also be given as the name of a file, in a variable with _FILE behind its name.
-var secrets = []string{"KORE_CLIENT_SECRET", "REDIAL_NOTIFY_SECRET", "REDIAL_ESCALATION_SECRET", "REDIAL_ID_SECRET"}
+var secrets = []string{"KORE_CLIENT_SECRET", "KORE_SIGNATURE_SECRET", "REDIAL_NOTIFY_SECRET", "REDIAL_ESCALATION_SECRET", "REDIAL_ID_SECRET"}
 
 // Error is what is wrong with one variable, in one line.
 type Error struct{ Variable, Problem string }
