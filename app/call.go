@@ -11,12 +11,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"redial/call"
 	"redial/followup"
 	"redial/internal/config"
-	"redial/internal/logging"
 	"redial/phone"
 	"redial/starter"
 	"redial/workflows"
@@ -81,11 +79,7 @@ func startCall(c *cobra.Command, f callFlags) error {
 	for _, warning := range in.Policy.Warnings() {
 		fmt.Fprintln(c.ErrOrStderr(), "redial: warning: "+warning)
 	}
-	o, err := temporalOptions()
-	if err != nil {
-		return err
-	}
-	temporal, err := connect(c.Context(), o, logging.ForTemporal(zap.NewNop()))
+	temporal, _, err := connectQuietly(c.Context())
 	if err != nil {
 		return err
 	}

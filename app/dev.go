@@ -30,15 +30,12 @@ With --gateway kore the calls go to the gateway that KORE_* names, and real phon
   redial call --to +14155550100 --metadata simulate=human --wait     (in another terminal)`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.FromEnvironment()
+			cfg, log, err := environment(c)
 			if err != nil {
 				return err
 			}
-			o := localOptions{config: cfg, simulatorAddr: simulatorAddr, webhookAddr: cfg.WebhookAddr}
+			o := localOptions{config: cfg, log: log, simulatorAddr: simulatorAddr, webhookAddr: cfg.WebhookAddr}
 			if o.temporal, err = devTemporal(cfg, temporalPort, uiPort); err != nil {
-				return err
-			}
-			if o.log, err = logger(cfg, c.ErrOrStderr()); err != nil {
 				return err
 			}
 			switch gateway {

@@ -14,11 +14,9 @@ import (
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.uber.org/zap"
 
 	"redial/call"
 	"redial/internal/config"
-	"redial/internal/logging"
 	"redial/internal/notify"
 	"redial/ledger"
 	"redial/workflows"
@@ -183,18 +181,13 @@ func (d *doctor) examineDoubts(ctx context.Context, l *ledger.Ledger) {
 }
 
 func (d *doctor) examineTemporal(ctx context.Context) {
-	o, err := temporalOptions()
-	if err != nil {
-		d.judge("temporal", "", err)
-		return
-	}
-	c, err := connect(ctx, o, logging.ForTemporal(zap.NewNop()))
+	c, namespace, err := connectQuietly(ctx)
 	if err != nil {
 		d.judge("temporal", "", err)
 		return
 	}
 	defer c.Close()
-	if !d.judge("temporal", "namespace "+namespace(o)+" answers and knows the search attributes", attributesReady(ctx, c, namespace(o))) {
+	if !d.judge("temporal", "namespace "+namespace+" answers and knows the search attributes", attributesReady(ctx, c, namespace)) {
 		return
 	}
 	d.examineWorkers(ctx, c)

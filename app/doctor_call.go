@@ -9,11 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"redial/call"
 	"redial/followup"
-	"redial/internal/logging"
 	"redial/ledger"
 	"redial/phone"
 	"redial/starter"
@@ -32,11 +29,7 @@ func (d *doctor) placeCall(ctx context.Context, text string) error {
 	if err := d.cfg.AllowTo.Check(to); err != nil {
 		return err
 	}
-	o, err := temporalOptions()
-	if err != nil {
-		return err
-	}
-	temporal, err := connect(ctx, o, logging.ForTemporal(zap.NewNop()))
+	temporal, _, err := connectQuietly(ctx)
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"redial/internal/config"
-	"redial/internal/logging"
 	"redial/ledger"
 	"redial/workflows"
 )
@@ -94,11 +92,7 @@ const liveFor = 5 * time.Second
 func liveStatus(ctx context.Context, workflowID string) *workflows.Status {
 	ctx, cancel := context.WithTimeout(ctx, liveFor)
 	defer cancel()
-	o, err := temporalOptions()
-	if err != nil {
-		return nil
-	}
-	temporal, err := connect(ctx, o, logging.ForTemporal(zap.NewNop()))
+	temporal, _, err := connectQuietly(ctx)
 	if err != nil {
 		return nil
 	}

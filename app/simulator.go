@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"redial/internal/config"
 	"redial/internal/serve"
 	"redial/simulator"
 )
@@ -39,11 +38,7 @@ Whoever reaches its address may do all that, which is why it is one of this mach
   curl -X PUT --data '{"kind":"http=503","for":"10m"}' 127.0.0.1:8090/simulator/outage`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.FromEnvironment()
-			if err != nil {
-				return err
-			}
-			log, err := logger(cfg, c.ErrOrStderr())
+			cfg, log, err := environment(c)
 			if err != nil {
 				return err
 			}

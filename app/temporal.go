@@ -13,7 +13,9 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
+	"go.uber.org/zap"
 
+	"redial/internal/logging"
 	"redial/workflows"
 )
 
@@ -52,6 +54,16 @@ func plainCause(err error) string {
 		return strings.TrimSuffix(cause, `"`)
 	}
 	return strings.TrimPrefix(text, "failed reaching server: ")
+}
+
+// connectQuietly connects for a short command: by the environment, and without a log of the SDK's own.
+func connectQuietly(ctx context.Context) (c client.Client, namespaceName string, err error) {
+	o, err := temporalOptions()
+	if err != nil {
+		return nil, "", err
+	}
+	c, err = connect(ctx, o, logging.ForTemporal(zap.NewNop()))
+	return c, namespace(o), err
 }
 
 // namespace is the namespace that o names.

@@ -28,17 +28,23 @@ have defaults. Any secret may stand in a file instead, named by the variable wit
 		Example: `  REDIAL_NOTIFY_URL=https://calls.example.com REDIAL_NOTIFY_SECRET_FILE=/run/secrets/notify redial up`,
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.FromEnvironment()
-			if err != nil {
-				return err
-			}
-			log, err := logger(cfg, c.ErrOrStderr())
+			cfg, log, err := environment(c)
 			if err != nil {
 				return err
 			}
 			return up(c.Context(), cfg, log)
 		},
 	}
+}
+
+// environment is what a role that stays up runs with: its settings, and its log on standard error.
+func environment(c *cobra.Command) (config.Config, *zap.Logger, error) {
+	cfg, err := config.FromEnvironment()
+	if err != nil {
+		return cfg, nil, err
+	}
+	log, err := logger(cfg, c.ErrOrStderr())
+	return cfg, log, err
 }
 
 // logger is the process's log.
@@ -86,7 +92,8 @@ func up(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 }
 
 func setupCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "setup",
 		Short: "Prepare the ledger and the Temporal namespace; safe to run again",
 		Long: `Bring the ledger's tables up to date (REDIAL_DATABASE) and register the search attributes by which runs are found in
@@ -98,33 +105,44 @@ the Temporal UI. Run it once before the first "redial up", and after every upgra
 			if err != nil {
 				return err
 			}
-			return setup(c.Context(), cfg, c.OutOrStdout())
+			done, err := setup(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), done)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "ledger %s: tables are up to date\ntemporal namespace %s: %d search attributes registered, all are there\n",
+				done.Ledger, done.Namespace, done.Registered)
+			return nil
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
 }
 
-func setup(ctx context.Context, cfg config.Config, out io.Writer) error {
+// prepared is what redial setup did.
+type prepared struct {
+	Ledger     string `json:"ledger"`
+	Namespace  string `json:"namespace"`
+	Registered int    `json:"search_attributes_registered"`
+}
+
+func setup(ctx context.Context, cfg config.Config) (prepared, error) {
+	done := prepared{Ledger: cfg.Database}
 	l, err := openLedger(ctx, cfg, ledger.Options{})
 	if err != nil {
-		return err
+		return done, err
 	}
 	if err := l.Close(); err != nil {
-		return err
+		return done, err
 	}
-	fmt.Fprintf(out, "ledger %s: tables are up to date\n", cfg.Database)
-	o, err := temporalOptions()
+	temporal, name, err := connectQuietly(ctx)
 	if err != nil {
-		return err
-	}
-	temporal, err := connect(ctx, o, logging.ForTemporal(zap.NewNop()))
-	if err != nil {
-		return err
+		return done, err
 	}
 	defer temporal.Close()
-	added, err := registerAttributes(ctx, temporal, namespace(o))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "temporal namespace %s: %d search attributes registered, all are there\n", namespace(o), added)
-	return nil
+	done.Namespace = name
+	done.Registered, err = registerAttributes(ctx, temporal, name)
+	return done, err
 }
