@@ -45,6 +45,8 @@ const probeTimeout = 5 * time.Second
 const (
 	maxSkew   = 20 * time.Second // the JWT is dated back by 30 s; a clock that runs ahead by more is refused
 	maxCommit = 50 * time.Millisecond
+	// suspicious: one in twenty machines that hangs up at once. Dialers are held to three lost calls in a hundred.
+	suspicious = 20
 )
 
 func doctorCommand() *cobra.Command {
@@ -168,6 +170,23 @@ func (d *doctor) examineLedger(ctx context.Context) {
 	}
 	d.say("ledger", v, "%s: a durable write takes %s", d.cfg.Database, took)
 	d.examineDoubts(ctx, l)
+	d.examineDetection(ctx, l)
+}
+
+// examineDetection looks for people taken for machines: callees who hang up at once, as machines do not.
+func (d *doctor) examineDetection(ctx context.Context, l *ledger.Ledger) {
+	const week = 7 * 24 * time.Hour
+	seen, err := l.Detected(ctx, time.Now().Add(-week))
+	switch {
+	case err != nil:
+		d.judge("detection", "", err)
+	case seen.Machines == 0:
+	case seen.SuspectedHumans*suspicious > seen.Machines:
+		d.say("detection", doubt, "%d of %d machines of the last week hung up at once, as people do: raise threshold_words, or use machine_detection: detect so that nobody is hung up on",
+			seen.SuspectedHumans, seen.Machines)
+	default:
+		d.say("detection", healthy, "%d of %d machines of the last week hung up at once, as people do", seen.SuspectedHumans, seen.Machines)
+	}
 }
 
 func (d *doctor) examineDoubts(ctx context.Context, l *ledger.Ledger) {

@@ -549,3 +549,21 @@ func TestWithASignatureSecretOnlySignedNotificationsAreBelieved(t *testing.T) {
 	require.Len(t, shown.Notifications, 1, "what is not believed is kept")
 	require.Contains(t, shown.Notifications[0].Note, "signature")
 }
+
+func TestAGatewayThatThrottlesSlowsTheWholeAccountAndIsNotHammered(t *testing.T) {
+	const contacts = 60
+	w := newWorld(t, worldOptions{maxCalls: "10", simulator: simulator.Config{PlainNumbers: true, Speed: 60, RatePerMinute: 10, RetryAfter: true}})
+	var calls []starter.Call
+	for i := range contacts {
+		calls = append(calls, w.start(fmt.Sprintf("+1202%07d", 2000000+i), "human+ring=1s+talk=5s", quick()))
+	}
+	for _, c := range calls {
+		r := w.result(c)
+		require.Equal(t, call.Outcome(call.Human), r.Outcome)
+		require.Len(t, r.Attempts, 1, "a refusal for the rate costs no attempt")
+	}
+	stats := w.simulator.Stats()
+	require.Equal(t, contacts, stats.Launched)
+	require.NotZero(t, stats.Refused["rate_limit"], "nothing was throttled")
+	require.Less(t, stats.Refused["rate_limit"], contacts, "the gateway is hammered")
+}

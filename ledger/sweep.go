@@ -159,3 +159,19 @@ func (l *Ledger) Resolve(ctx ctx, key string, as call.Disposition, who, reason s
 	})
 	return a, err
 }
+
+// Detected is how often detection said that a machine answered, and how often the callee then hung up at once, as people do
+// and machines do not: a suspected false positive.
+type Detected struct {
+	Machines, SuspectedHumans int
+}
+
+// Detected counts the attempts that were dialed since a time.
+func (l *Ledger) Detected(ctx ctx, since time.Time) (d Detected, err error) {
+	err = l.view(ctx, "count verdicts", func(t *tx) error {
+		_, err := t.get(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN attempt LIKE '%"suspected_human":true%' THEN 1 ELSE 0 END), 0)
+			FROM attempts WHERE disposition = ? AND send_by > ?`, []any{call.Machine, micros(since)}, &d.Machines, &d.SuspectedHumans)
+		return err
+	})
+	return d, err
+}
