@@ -567,3 +567,32 @@ func TestAGatewayThatThrottlesSlowsTheWholeAccountAndIsNotHammered(t *testing.T)
 	require.NotZero(t, stats.Refused["rate_limit"], "nothing was throttled")
 	require.Less(t, stats.Refused["rate_limit"], contacts, "the gateway is hammered")
 }
+
+func TestEachOutcomeInBothGenerationsIsReadAsWhatItWas(t *testing.T) {
+	w := newWorld(t, worldOptions{simulator: simulator.Config{PlainNumbers: true}})
+	outcomes := map[string]call.Disposition{
+		"human": call.Human, "machine": call.Machine, "tone": call.Machine, "stopped_speaking": call.Machine, "silent": call.Silent,
+		"undecided": call.Undecided, "amd_error": call.AMDFailed, "answered": call.Answered,
+		"busy": call.Busy, "sip=600": call.Busy, "no_answer": call.NoAnswer, "sip=408": call.NoAnswer, "unreachable": call.Unreachable,
+		"declined": call.Declined, "unwanted": call.Unwanted, "blocked": call.Blocked, "invalid_number": call.InvalidNumber, "sip=410": call.InvalidNumber,
+		"sip=484": call.InvalidNumber, "sip=485": call.InvalidNumber, "sip=604": call.InvalidNumber, "trunk_error": call.TrunkError, "sip=401": call.TrunkError,
+		"sip=407": call.TrunkError, "sip=488": call.TrunkError, "sip=606": call.TrunkError, "network_error": call.NetworkError, "sip=500": call.NetworkError,
+		"sip=502": call.NetworkError, "sip=504": call.NetworkError, "failed": call.Failed, "sip=699": call.Failed,
+	}
+	running := map[string]starter.Call{}
+	n := 0
+	for outcome := range outcomes {
+		for _, generation := range []string{"gen1", "gen2"} {
+			n++
+			script := outcome + "+" + generation
+			running[script] = w.start(fmt.Sprintf("+1202%07d", 2000000+n), script, once())
+		}
+	}
+	for script, c := range running {
+		outcome := script[:strings.LastIndex(script, "+")]
+		r := w.result(c)
+		require.Equal(t, call.Outcome(outcomes[outcome]), r.Outcome, script)
+		require.Equal(t, outcomes[outcome], r.Attempts[0].Disposition, script)
+	}
+	require.Equal(t, n, w.simulator.Stats().Launched)
+}
