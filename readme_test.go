@@ -104,7 +104,7 @@ func TestREADMENamesEveryRoomAndMakeTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile(`\bmake ([a-z]+)\b`).FindAllStringSubmatch(readme(t), -1) {
+	for _, m := range regexp.MustCompile(`\bmake ([a-z]+(?:/[a-z]+)?)`).FindAllStringSubmatch(readme(t), -1) {
 		if !regexp.MustCompile(`(?m)^`+m[1]+`:`).Match(makefile) && m[1] != "and" && m[1] != "build" {
 			t.Errorf("there is no make target %s", m[1])
 		}

@@ -227,3 +227,12 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 }
+
+func TestShowSaysThatAContactWaitsForAWorkerBeforeTheLedgerKnowsIt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t) // and no redial up
+	s.must(t, "call", "--to", anna, "--id", "anna")
+	e := s.run(t, "show", "anna")
+	require.Equal(t, 1, e.code)
+	require.Contains(t, e.stderr, "redial/-/anna was started and has not asked to dial yet: it waits for a worker")
+}

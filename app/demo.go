@@ -191,6 +191,7 @@ func (d *demo) play(ctx context.Context, b *board) ([]ledger.Summary, error) {
 	}
 	refresh := time.NewTicker(150 * time.Millisecond)
 	defer refresh.Stop()
+	broken := d.Broken()
 	for {
 		contacts, err := d.ledger.List(ctx, demoCampaign)
 		if err != nil {
@@ -202,7 +203,7 @@ func (d *demo) play(ctx context.Context, b *board) ([]ledger.Summary, error) {
 		}
 		select {
 		case <-refresh.C:
-		case <-d.Broken():
+		case <-broken:
 			return nil, errors.New("a part ended by itself")
 		case <-ctx.Done():
 			return nil, fmt.Errorf("after %s %d of %d contacts have their outcome: %w", demoFor, finished(contacts), len(demoContacts), ctx.Err())

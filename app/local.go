@@ -102,6 +102,11 @@ func startLocal(ctx context.Context, o localOptions) (l *local, err error) {
 	if err != nil {
 		return l, err
 	}
+	defer func() {
+		if err != nil {
+			temporal.Close()
+		}
+	}()
 	if _, err = registerAttributes(ctx, temporal, client.DefaultNamespace); err != nil {
 		return l, err
 	}

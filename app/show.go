@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
 
+	"redial/followup"
 	"redial/internal/config"
 	"redial/ledger"
 	"redial/workflows"
@@ -63,6 +65,35 @@ func openExisting(ctx context.Context, cfg config.Config) (*ledger.Ledger, error
 	return openLedger(ctx, cfg, ledger.Options{})
 }
 
+// overdue tells whether what an open contact waits for has happened, and only its flow is still to notice.
+func (s shown) overdue(now time.Time) bool {
+	const slack = 10 * time.Second
+	if s.Wait.Reason == followup.ReasonCall && len(s.Attempts) > 0 {
+		last := s.Attempts[len(s.Attempts)-1]
+		return last.Disposition != "" && now.After(last.SettledAt.Add(slack))
+	}
+	return now.After(s.Wait.Until.Add(slack))
+}
+
+// notDialedYet explains a contact that the ledger does not know: its run may be under way, and wait for a worker.
+func notDialedYet(ctx context.Context, unknown *ledger.NotFoundError, database string) error {
+	other := fmt.Errorf("%w; check the id, or name the ledger of its worker (REDIAL_DATABASE is %s)", unknown, database)
+	temporal, _, err := connectQuietly(ctx)
+	if err != nil {
+		return other
+	}
+	defer temporal.Close()
+	id := unknown.ID
+	if _, _, full := workflows.ParseWorkflowID(id); !full {
+		id = workflows.WorkflowID("", id)
+	}
+	d, err := temporal.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil || d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return other
+	}
+	return fmt.Errorf("%s was started and has not asked to dial yet: it waits for a worker; start redial up, or name the ledger of its worker (REDIAL_DATABASE is %s)", id, database)
+}
+
 func show(ctx context.Context, cfg config.Config, id string, asJSON bool, out io.Writer) error {
 	l, err := openExisting(ctx, cfg)
 	if err != nil {
@@ -72,7 +103,7 @@ func show(ctx context.Context, cfg config.Config, id string, asJSON bool, out io
 	contact, err := l.Show(ctx, id)
 	var unknown *ledger.NotFoundError
 	if errors.As(err, &unknown) {
-		return fmt.Errorf("%w; check the id, or name the ledger of its worker (REDIAL_DATABASE is %s)", unknown, cfg.Database)
+		return notDialedYet(ctx, unknown, cfg.Database)
 	}
 	if err != nil {
 		return err
@@ -117,6 +148,8 @@ func printContact(w io.Writer, s shown) {
 			fmt.Fprintf(w, ": %s", s.Reason)
 		}
 		fmt.Fprintf(w, "  [%s]\n", s.Rule)
+	case s.Wait != nil && s.overdue(time.Now()):
+		fmt.Fprintf(w, "waits    for a worker: its wait (%s, until %s) is over, and its flow has not gone on\n", s.Wait.Reason, stamp(s.Wait.Until))
 	case s.Wait != nil:
 		fmt.Fprintf(w, "waits    %s, until %s at the latest  [%s]\n", s.Wait.Reason, stamp(s.Wait.Until), s.Wait.Rule)
 		if s.Wait.Event != "" {

@@ -15,7 +15,7 @@ const (
 	ReasonRate        Reason = "rate"                // the account's dials of the last minute are used up
 	ReasonNumber      Reason = "number_in_call"      // another call to the same number is under way, or may be
 	ReasonThrottled   Reason = "throttled"           // the gateway said that the account is over a limit
-	ReasonUnreachable Reason = "gateway_unreachable" // the last requests provably did not reach the gateway
+	ReasonUnreachable Reason = "gateway_unreachable" // the last requests provably placed no call, and the way to the gateway is to blame
 	ReasonRetry       Reason = "retry"               // the policy's delay before the next attempt
 	ReasonCall        Reason = "in_call"             // the attempt is under way
 )
@@ -173,7 +173,7 @@ func (f Facts) hold() *Hold {
 // pauses are the rules behind a paused account.
 var pauses = map[Reason]string{
 	ReasonThrottled:   "the gateway refused a request of this account for its rate",
-	ReasonUnreachable: "the gateway could not be reached: the account waits 5s, 30s, then 2m at a time",
+	ReasonUnreachable: "the last request placed no call (its attempt says why): the account waits 5s, 30s, then 2m at a time",
 }
 
 // turn is when a queued contact asks again if nothing wakes it: the time its capacity is due, later by as many rounds

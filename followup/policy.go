@@ -215,9 +215,15 @@ func (p Policy) Scaled(factor float64) Policy {
 	return p
 }
 
+// maxName is the longest name of a policy, in bytes: it is part of a run's summary, which Temporal bounds.
+const maxName = 100
+
 // Validate names the first thing that is wrong, by its key. Parse validates what it reads; a policy that is built in Go is
 // validated when a call is started with it.
 func (p Policy) Validate() error {
+	if len(p.Name) > maxName {
+		return fmt.Errorf("name: %d bytes are too long: write at most %d", len(p.Name), maxName)
+	}
 	if p.Attempts < 0 || p.Attempts > 100 {
 		return fmt.Errorf("attempts: %d is out of range: write 1 to 100", p.Attempts)
 	}

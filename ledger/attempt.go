@@ -123,7 +123,7 @@ func (t *tx) pace(row *attemptRow, d call.DialAnswer) error {
 	switch {
 	case row.resend:
 		return t.pause(d, moment(paused), refusals)
-	case refusals > 0:
+	case refusals > 0 && !t.now.Before(moment(paused)): // else it left before the refusal that the account waits for
 		return t.exec(`UPDATE accounts SET refusals = 0, paused_until = 0, paused_for = '' WHERE name = ?`, account)
 	}
 	return nil

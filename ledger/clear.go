@@ -41,6 +41,10 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 	if !contact.closedAt.IsZero() {
 		return followup.Clearance{Refused: &followup.Refusal{Outcome: contact.outcome, Reason: contact.reason, Rule: contact.rule}}, nil
 	}
+	if settled, err := t.settledSince(r); err != nil || settled {
+		h := followup.Hold{Reason: followup.ReasonCall, Rule: "the last attempt has ended after all, and is decided on first", Until: t.now.Add(settleFor)}
+		return followup.Clearance{Held: &h}, err
+	}
 	facts, err := l.count(t, r, contact, row)
 	if err != nil {
 		return followup.Clearance{}, err
@@ -54,6 +58,18 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 	}
 	a, err := t.intend(r, row, facts)
 	return followup.Clearance{Cleared: true, SendBy: t.now.Add(followup.SendWithin), Attempt: a}, err
+}
+
+// settleFor is how long a flow is kept from dialing while the news of its last attempt is on its way to it.
+const settleFor = 10 * time.Second
+
+// settledSince tells whether the attempt before this one has become something else than was decided on.
+func (t *tx) settledSince(r followup.ClearanceRequest) (bool, error) {
+	if r.N < 2 {
+		return false, nil
+	}
+	row, _, err := t.attempt(call.AttemptKey(r.WorkflowID, r.FirstRunID, r.N-1))
+	return row.decision.Disposition != "" && row.attempt.Disposition != "" && row.decision.Disposition != row.attempt.Disposition, err
 }
 
 // contact is a contact's row.

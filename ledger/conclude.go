@@ -33,7 +33,7 @@ func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy) (f
 		if err := t.store(&row); err != nil {
 			return err
 		}
-		return t.follow(workflowID, row.attempt, d)
+		return t.follow(workflowID, row.attempt, d, p)
 	})
 	return d, err
 }
@@ -49,22 +49,42 @@ func upTo(attempts []call.Attempt, n int) []call.Attempt {
 }
 
 // follow records a decision and what it means for the contact.
-func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision) error {
+func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p followup.Policy) error {
 	if d.Suppress {
 		if err := t.exec(`INSERT INTO suppressions (target, at, reason, source) SELECT target, ?, ?, ? FROM attempts WHERE key = ?
 			ON CONFLICT (target) DO NOTHING`, micros(t.now), d.Reason, d.Rule, a.Key); err != nil {
 			return err
 		}
 	}
-	if d.Action == followup.ActionRetry {
-		if err := t.waitFor(workflowID, followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At}); err != nil {
-			return err
-		}
-	} else if err := t.close(workflowID, d.Outcome, d.Action == followup.ActionEscalate, d.Reason, d.Rule); err != nil {
+	if err := t.turn(workflowID, a, d, p); err != nil {
 		return err
 	}
 	return t.decide(decision{workflowID: workflowID, attemptKey: a.Key, kind: "decided", reason: d.Reason, rule: d.Rule, until: d.At,
 		evidence: map[string]any{"disposition": a.Disposition, "action": d.Action, "outcome": d.Outcome}})
+}
+
+// turn makes the contact wait, or end. Whoever is escalated is owed to people from the moment at which the contact is closed:
+// its flow may never come to say so.
+func (t *tx) turn(workflowID string, a call.Attempt, d followup.Decision, p followup.Policy) error {
+	if d.Action == followup.ActionRetry {
+		if err := t.quit(workflowID); err != nil {
+			return err
+		}
+		return t.waitFor(workflowID, followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At})
+	}
+	if err := t.close(workflowID, d.Outcome, d.Action == followup.ActionEscalate, d.Reason, d.Rule); err != nil || d.Action != followup.ActionEscalate {
+		return err
+	}
+	c, err := t.show(workflowID)
+	if err != nil {
+		return err
+	}
+	var request call.DialRequest
+	if _, err := t.get(`SELECT request FROM attempts WHERE key = ?`, []any{a.Key}, document{&request}); err != nil {
+		return err
+	}
+	return t.escalate(followup.Escalated{WorkflowID: workflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Target, Reason: d.Reason,
+		Rule: d.Rule, At: t.now, Metadata: request.Metadata, Attempts: c.Attempts}, p.Escalate.Webhook)
 }
 
 // story is a contact with its attempts in order.

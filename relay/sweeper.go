@@ -102,9 +102,9 @@ func (s Sweeper) fate(ctx context.Context, c ledger.OpenContact) (over, canceled
 	switch status := d.GetWorkflowExecutionInfo().GetStatus(); status {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED:
 		return true, true, fmt.Sprintf("the run was ended by hand (%s)", status), nil
-	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
-		return false, false, "", nil
-	default:
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
 		return true, false, fmt.Sprintf("the run ended without an outcome (%s)", status), nil
+	default: // running, paused, or something that this version does not know
+		return false, false, "", nil
 	}
 }

@@ -29,7 +29,8 @@ const (
 // NameOutboundCall is the type name of the standard flow.
 const NameOutboundCall = "OutboundCall"
 
-// Search attributes by which runs are found in the Temporal UI. None of them ever holds a number or a name.
+// Search attributes by which runs are found in the Temporal UI, as they were at the flow's last decision or hold: an attempt
+// that is dialed after it writes none of its own. None of them ever holds a number or a name.
 var (
 	AttributeCampaign   = temporal.NewSearchAttributeKeyKeyword("RedialCampaign")
 	AttributeState      = temporal.NewSearchAttributeKeyKeyword("RedialState")

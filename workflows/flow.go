@@ -20,6 +20,7 @@ type Flow struct {
 	info     *workflow.Info
 	attempts []call.Attempt // in the order of their numbers, each as it was last heard of
 	status   Status
+	told     call.Disposition // of the last attempt, as the flow was last given it
 
 	heard workflow.ReceiveChannel // SignalAttempt
 	wakes workflow.ReceiveChannel // SignalWake
@@ -27,6 +28,9 @@ type Flow struct {
 
 // errCanceled ends a flow that was asked to stop before its contact had an outcome.
 var errCanceled = errors.New("canceled")
+
+// errSettled stops an attempt before it is dialed: the one before it, which was in doubt, has ended after all.
+var errSettled = errors.New("the last attempt has ended after all")
 
 // refusedError ends a flow whose contact got its outcome without a call.
 type refusedError struct{ followup.Refusal }
@@ -55,15 +59,28 @@ func NewFlow(ctx workflow.Context, in Input) (*Flow, error) {
 func (f *Flow) Last() call.Attempt { return f.attempts[len(f.attempts)-1] }
 
 // Call makes one attempt and returns when it is over, however long it has to wait for leave to dial. What is in the air
-// cannot be hung up: a flow that is canceled meanwhile gets the attempt first.
+// cannot be hung up: a flow that is canceled meanwhile gets the attempt first. When the attempt before was in doubt, and its
+// end is heard before this one is dialed, nothing is dialed and that attempt is returned: what follows it is to be decided anew.
 func (f *Flow) Call(ctx workflow.Context) (call.Attempt, error) {
 	n := len(f.attempts) + 1
 	attempt, err := f.dial(ctx, n)
-	if err != nil {
+	switch {
+	case errors.Is(err, errSettled):
+		f.told = f.Last().Disposition
+		return f.Last(), nil
+	case err != nil:
 		return call.Attempt{}, err
 	}
 	f.attempts = append(f.attempts, attempt)
-	return f.awaitEnd(ctx)
+	ended, err := f.awaitEnd(ctx)
+	f.told = ended.Disposition
+	return ended, err
+}
+
+// settledAfterAll tells whether the last attempt has become something else than the flow was told.
+func (f *Flow) settledAfterAll() bool {
+	f.listen()
+	return len(f.attempts) > 0 && f.Last().Disposition != "" && f.Last().Disposition != f.told
 }
 
 // dial asks for leave and dials, as often as it is held.
@@ -73,6 +90,9 @@ func (f *Flow) dial(ctx workflow.Context, n int) (call.Attempt, error) {
 	for {
 		if ctx.Err() != nil {
 			return call.Attempt{}, errCanceled
+		}
+		if f.settledAfterAll() {
+			return call.Attempt{}, errSettled
 		}
 		f.show(ctx, StateCalling, nil, fmt.Sprintf("Dialing attempt %d.", n))
 		f.forgetWakes()
@@ -98,17 +118,21 @@ func (f *Flow) forgetWakes() {
 }
 
 // dialout runs the activity that dials. It is never retried into a second call, because the ledger knows the attempt's
-// key; so it may be retried for as long as the ledger or the worker is away.
+// key; so it may be retried for as long as the ledger or the worker is away. A flow that is canceled before the activity has
+// started dials nothing; one that has started is heard out.
 func (f *Flow) dialout(ctx workflow.Context, in activities.DialoutInput) (activities.DialoutResult, error) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           DialTaskQueue,
+		WaitForCancellation: true,
 		StartToCloseTimeout: activities.DialoutTimeout,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
 		Summary:             fmt.Sprintf("attempt %d", in.N),
 	})
 	var result activities.DialoutResult
 	err := workflow.ExecuteActivity(ctx, activities.NameDialout, in).Get(ctx, &result)
+	if err != nil && ctx.Err() != nil {
+		err = errCanceled
+	}
 	return result, err
 }
 
@@ -120,26 +144,22 @@ func (f *Flow) hold(ctx workflow.Context, n int, h followup.Hold) error {
 	}
 	f.show(ctx, StateHeld, &h, fmt.Sprintf("Attempt %d is held: **%s** (%s), until %s at the latest.",
 		n, h.Reason, h.Rule, h.Until.Format(time.RFC3339)))
-	_, err = f.sleep(ctx, h.Until, "held: "+string(h.Reason), f.wakes, func(c workflow.ReceiveChannel) bool {
-		c.Receive(ctx, nil)
-		return true
-	})
+	woken := ear{f.wakes, func() bool { f.forgetWakes(); return true }}
+	_, err = f.sleep(ctx, h.Until, "held: "+string(h.Reason), woken, ear{f.heard, f.settledAfterAll})
 	return err
 }
 
 // awaitEnd waits for the end of the attempt dialed last. When nothing is heard until the call must be over, the ledger
 // gives it up and says what it is.
 func (f *Flow) awaitEnd(ctx workflow.Context) (call.Attempt, error) {
-	f.listen()
-	if f.settled(ctx) {
+	// What the relay tells is settled; what the dial itself has learned may still be within the hold for a late verdict.
+	if told := f.listen(); told && f.Last().Disposition != "" || f.settled(ctx) {
 		return f.Last(), nil
 	}
 	f.show(ctx, StateCalling, nil, fmt.Sprintf("Attempt %d is under way.", f.Last().N))
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	heard, err := f.sleep(ctx, f.Last().HearUntil, fmt.Sprintf("give up on attempt %d if its end is not heard", f.Last().N), f.heard, func(workflow.ReceiveChannel) bool {
-		f.listen()
-		return f.Last().Disposition != ""
-	})
+	heard, err := f.sleep(ctx, f.Last().HearUntil, fmt.Sprintf("give up on attempt %d if its end is not heard", f.Last().N),
+		ear{f.heard, func() bool { return f.listen() && f.Last().Disposition != "" }})
 	if err != nil || heard {
 		return f.Last(), err
 	}
@@ -157,14 +177,15 @@ func (f *Flow) settled(ctx workflow.Context) bool {
 	return last.Disposition != "" && !last.SettledAt.After(workflow.Now(ctx))
 }
 
-// listen takes in every signal that has arrived about an attempt.
-func (f *Flow) listen() {
+// listen takes in every signal that has arrived about an attempt, and tells whether one was about the last.
+func (f *Flow) listen() (ofLast bool) {
 	for {
 		var a call.Attempt
 		if !f.heard.ReceiveAsync(&a) {
-			return
+			return ofLast
 		}
 		f.learn(a)
+		ofLast = ofLast || len(f.attempts) > 0 && a.Key == f.Last().Key
 	}
 }
 
@@ -177,22 +198,30 @@ func (f *Flow) learn(a call.Attempt) {
 	}
 }
 
-// sleep waits until a time, or until a signal on the channel makes received say that it is enough. It leaves no timer
-// running. It returns errCanceled when the flow is canceled meanwhile.
-func (f *Flow) sleep(ctx workflow.Context, until time.Time, summary string, signals workflow.ReceiveChannel, received func(workflow.ReceiveChannel) bool) (bool, error) {
+// ear is a channel that is listened to while sleeping: heard takes in what has arrived on it, and says whether that is
+// enough.
+type ear struct {
+	channel workflow.ReceiveChannel
+	heard   func() bool
+}
+
+// sleep waits until a time, or until what arrives on a channel is enough. It leaves no timer running. It returns errCanceled
+// when the flow is canceled meanwhile.
+func (f *Flow) sleep(ctx workflow.Context, until time.Time, summary string, ears ...ear) (enough bool, err error) {
 	timerCtx, stop := workflow.WithCancel(ctx)
 	defer stop()
 	timer := workflow.NewTimerWithOptions(timerCtx, max(0, until.Sub(workflow.Now(ctx))), workflow.TimerOptions{Summary: summary})
-	var over, enough bool
-	var err error
-	selector := workflow.NewSelector(ctx).
-		AddReceive(signals, func(c workflow.ReceiveChannel, _ bool) { enough = received(c) }).
-		AddFuture(timer, func(t workflow.Future) {
-			over = true
-			if t.Get(ctx, nil) != nil {
-				err = errCanceled
-			}
-		})
+	over := false
+	selector := workflow.NewSelector(ctx)
+	for _, e := range ears {
+		selector.AddReceive(e.channel, func(workflow.ReceiveChannel, bool) { enough = e.heard() || enough })
+	}
+	selector.AddFuture(timer, func(t workflow.Future) {
+		over = true
+		if t.Get(ctx, nil) != nil {
+			err = errCanceled
+		}
+	})
 	for !over && !enough {
 		selector.Select(ctx)
 	}
@@ -236,11 +265,11 @@ func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision
 func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) (settled bool, err error) {
 	f.show(ctx, StateWaiting, &followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At},
 		fmt.Sprintf("%s. Attempt %d at **%s** (%s).", d.Reason, len(f.attempts)+1, d.At.Format(time.RFC3339), d.Rule))
-	concluded := f.Last().Disposition
-	return f.sleep(ctx, d.At, d.Reason, f.heard, func(workflow.ReceiveChannel) bool {
-		f.listen()
-		return f.Last().Disposition != concluded && f.Last().Disposition != ""
-	})
+	settled, err = f.sleep(ctx, d.At, d.Reason, ear{f.heard, f.settledAfterAll})
+	if settled {
+		f.told = f.Last().Disposition
+	}
+	return settled, err
 }
 
 // Escalate tells people about the contact, with all that happened.
@@ -269,7 +298,8 @@ func (f *Flow) End(ctx workflow.Context, err error) (call.Result, error) {
 	}
 	if err != nil { // else Conclude has said so
 		ctx, _ = workflow.NewDisconnectedContext(ctx)
-		if err := f.upsert(ctx, StateDone, AttributeOutcome.ValueSet(string(f.status.Outcome)), AttributeNextAction.ValueUnset()); err != nil {
+		if err := f.upsert(ctx, StateDone, AttributeOutcome.ValueSet(string(f.status.Outcome)),
+			AttributeReason.ValueSet(string(f.status.Outcome)), AttributeNextAction.ValueUnset()); err != nil {
 			return call.Result{}, err
 		}
 	}

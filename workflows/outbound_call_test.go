@@ -203,6 +203,15 @@ func TestTheLateEndOfAnUnknownAttemptReplacesItsRetry(t *testing.T) {
 	require.Equal(t, 1, s.dials)
 }
 
+func TestTheLateEndOfAnUnknownAttemptReplacesItsRetryAlsoWhileThatIsHeld(t *testing.T) {
+	held := &followup.Hold{Reason: followup.ReasonLinesBusy, Until: time.Date(2026, 3, 4, 10, 0, 0, 0, time.UTC), Queued: true}
+	s := newStage(t, act{late: 14 * time.Hour, lateEnd: call.Human}, act{held: held})
+	r := s.play()
+	require.Equal(t, call.Outcome(call.Human), r.Outcome)
+	require.Len(t, r.Attempts, 1)
+	require.Len(t, s.dialed, 1, "somebody who was reached is rung again")
+}
+
 func TestAHoldEndsAtAWakeAndLeavesNoTimer(t *testing.T) {
 	s := newStage(t, act{held: s10m(), end: ""}, act{end: call.Human, after: ring})
 	running := 0

@@ -169,6 +169,9 @@ func (t *Targets) UnmarshalText(text []byte) error {
 		}
 		t.prefixes = append(t.prefixes, uri)
 	}
+	if len(t.prefixes) == 0 {
+		return fmt.Errorf("%q names no target: write one, or unset the variable to allow all", text)
+	}
 	return nil
 }
 

@@ -77,3 +77,11 @@ func TestOnlyAllowedTargetsAndPrefixesMayBeDialed(t *testing.T) {
 		}
 	}
 }
+
+func TestAListOfTargetsThatNamesNoneOpensNothing(t *testing.T) {
+	for _, value := range []string{",", " , "} {
+		if _, err := config.From(map[string]string{"REDIAL_ALLOW_TO": value}); err == nil || !strings.Contains(err.Error(), "names no target") {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
