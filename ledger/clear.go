@@ -41,9 +41,12 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 	if !contact.closedAt.IsZero() {
 		return followup.Clearance{Refused: &followup.Refusal{Outcome: contact.outcome, Reason: contact.reason, Rule: contact.rule}}, nil
 	}
-	if settled, err := t.settledSince(r); err != nil || settled {
+	switch settled, err := t.settledSince(r); {
+	case err != nil:
+		return followup.Clearance{}, err
+	case settled:
 		h := followup.Hold{Reason: followup.ReasonCall, Rule: "the last attempt has ended after all, and is decided on first", Until: t.now.Add(settleFor)}
-		return followup.Clearance{Held: &h}, err
+		return followup.Clearance{Held: &h}, t.hold(r, h)
 	}
 	facts, err := l.count(t, r, contact, row)
 	if err != nil {
