@@ -308,7 +308,8 @@ func TestTheRestOfAContactsLife(t *testing.T) {
 	require.NoError(t, value.Get(&attempt))
 	require.Equal(t, call.Unknown, attempt.Disposition)
 
-	escalate := followup.Policy{On: map[call.Disposition]followup.Rule{call.Unknown: {Do: followup.VerbEscalate}}}
+	escalate := followup.Policy{Escalate: followup.Escalation{Webhook: "https://example.com"},
+		On: map[call.Disposition]followup.Rule{call.Unknown: {Do: followup.VerbEscalate}}}
 	for _, p := range []followup.Policy{escalate, {}} { // repeated under another policy: what was decided stands
 		value, err = d.env.ExecuteActivity(activities.NameConclude, activities.ConcludeInput{WorkflowID: workflowID, Key: key, Policy: p})
 		require.NoError(t, err)

@@ -551,8 +551,9 @@ func TestWithASignatureSecretOnlySignedNotificationsAreBelieved(t *testing.T) {
 }
 
 func TestAGatewayThatThrottlesSlowsTheWholeAccountAndIsNotHammered(t *testing.T) {
-	const contacts = 60
-	w := newWorld(t, worldOptions{maxCalls: "10", simulator: simulator.Config{PlainNumbers: true, Speed: 60, RatePerMinute: 10, RetryAfter: true}})
+	// Two requests a second are taken, and a dozen leave together.
+	const contacts = 12
+	w := newWorld(t, worldOptions{maxCalls: "12", simulator: simulator.Config{PlainNumbers: true, Speed: 60, RatePerMinute: 2, RetryAfter: true}})
 	var calls []starter.Call
 	for i := range contacts {
 		calls = append(calls, w.start(fmt.Sprintf("+1202%07d", 2000000+i), "human+ring=1s+talk=5s", quick()))
@@ -565,7 +566,7 @@ func TestAGatewayThatThrottlesSlowsTheWholeAccountAndIsNotHammered(t *testing.T)
 	stats := w.simulator.Stats()
 	require.Equal(t, contacts, stats.Launched)
 	require.NotZero(t, stats.Refused["rate_limit"], "nothing was throttled")
-	require.Less(t, stats.Refused["rate_limit"], contacts, "the gateway is hammered")
+	require.Less(t, stats.Refused["rate_limit"], 3*contacts, "the gateway is hammered")
 }
 
 func TestEachOutcomeInBothGenerationsIsReadAsWhatItWas(t *testing.T) {
