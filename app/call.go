@@ -248,7 +248,10 @@ func describeAttempt(a call.Attempt) string {
 	return b.String()
 }
 
-var errInterrupted = errors.New("interrupted")
-
-// interrupted tells whether an error only says that the user stopped the command.
-func interrupted(ctx context.Context, err error) bool { return err != nil && ctx.Err() != nil }
+// unlessInterrupted is an error, unless all it says is that the user stopped the command.
+func unlessInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	return err
+}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -87,20 +86,14 @@ func runDemo(ctx context.Context, o demoOptions) (err error) {
 	fmt.Fprintln(o.out, "Starting Temporal's dev server, a simulated voice gateway, worker, webhook and relay…")
 	d, err := startDemo(ctx)
 	if err != nil {
-		if interrupted(ctx, err) {
-			return errInterrupted
-		}
-		return err
+		return unlessInterrupted(ctx, err)
 	}
 	defer func() { err = errors.Join(err, d.close(o.keep)) }()
 	fmt.Fprintf(o.out, "Temporal UI: %s\n\n", d.temporal.UIURL())
 	b := newBoard(o.out, len(demoContacts))
 	contacts, err := d.play(ctx, b)
 	if err != nil {
-		if interrupted(ctx, err) {
-			return errInterrupted
-		}
-		return err
+		return unlessInterrupted(ctx, err)
 	}
 	return d.report(ctx, o, b, contacts)
 }
@@ -343,5 +336,3 @@ func (r *receiver) await(ctx context.Context, n int) int {
 		}
 	}
 }
-
-func pathEscape(s string) string { return url.PathEscape(s) }

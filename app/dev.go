@@ -77,10 +77,7 @@ func dev(c *cobra.Command, o localOptions) error {
 	fmt.Fprintln(out, "starting Temporal's dev server…")
 	l, err := startLocal(ctx, o)
 	if err != nil {
-		if interrupted(ctx, err) {
-			return errInterrupted
-		}
-		return err
+		return unlessInterrupted(ctx, err)
 	}
 	fmt.Fprintf(out, "Temporal UI       %s\n", l.temporal.UIURL())
 	fmt.Fprintf(out, "Temporal          %s\n", l.temporal.Address())

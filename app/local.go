@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
+	"net/url"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -158,7 +158,7 @@ func (l *local) Broken() <-chan struct{} {
 
 // runURL is a run's page in the Temporal UI.
 func (l *local) runURL(workflowID, runID string) string {
-	return fmt.Sprintf("%s/namespaces/default/workflows/%s/%s/history", l.temporal.UIURL(), pathEscape(workflowID), runID)
+	return fmt.Sprintf("%s/namespaces/default/workflows/%s/%s/history", l.temporal.UIURL(), url.PathEscape(workflowID), runID)
 }
 
 // useSimulator points the configuration at a simulator on this machine: its well-known account, and keys that live as
@@ -191,9 +191,4 @@ func reachable(a net.Addr) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return a.String()
-}
-
-func serveSimulator(ctx context.Context, s *simulator.Simulator, l net.Listener) error {
-	var h http.Handler = s.Handler()
-	return serve.Run(ctx, l, h, zap.NewNop())
 }

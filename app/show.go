@@ -210,7 +210,7 @@ func timeline(c ledger.Contact) []moment {
 			lines = append(lines, moment{a.DialedAt.Add(time.Microsecond), fmt.Sprintf("%-8s attempt %d: %s", "dialed", a.N, describeAttempt(a))})
 		}
 	}
-	sortMoments(lines)
+	slices.SortStableFunc(lines, func(a, b moment) int { return a.at.Compare(b.at) })
 	return lines
 }
 
@@ -228,8 +228,4 @@ func compact(raw string) string {
 		return raw[:most] + "…"
 	}
 	return raw
-}
-
-func sortMoments(lines []moment) {
-	slices.SortStableFunc(lines, func(a, b moment) int { return a.at.Compare(b.at) })
 }

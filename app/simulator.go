@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"redial/internal/serve"
 	"redial/simulator"
@@ -90,7 +91,7 @@ Whoever reaches its address may do all that, which is why it is one of this mach
 
 // runSimulator serves until ctx ends, and then hangs up on everybody.
 func runSimulator(ctx context.Context, s *simulator.Simulator, l net.Listener) error {
-	err := serveSimulator(ctx, s, l)
+	err := serve.Run(ctx, l, s.Handler(), zap.NewNop())
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, s.Close(grace))

@@ -2,7 +2,6 @@ package followup
 
 import (
 	"encoding"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -138,5 +137,3 @@ func (d Delay) wait() time.Duration {
 	}
 	return time.Duration(d.After)
 }
-
-var _ json.Marshaler = Rule{}
