@@ -20,10 +20,13 @@ go_version := $(shell go env GOVERSION 2>/dev/null)
 # whatever the times of the files say. The checkers' also carry Go's, which they must match.
 pin = $(shell sed -n 's|^[[:space:]]*$(1) \(v[^ ]*\).*|\1|p' $(2))
 temporal_pin      := $(call pin,github.com/temporalio/cli,tools/go.mod)
+server_pin        := $(call pin,go.temporal.io/server,tools/server/go.mod)
 staticcheck_pin   := $(call pin,honnef.co/go/tools,tools/lint/go.mod)
 workflowcheck_pin := $(call pin,go.temporal.io/sdk/contrib/tools/workflowcheck,tools/lint/go.mod)
 
 temporal      := bin/tools/temporal-$(temporal_pin)
+server        := bin/tools/temporal-server-$(server_pin)
+sqltool       := bin/tools/temporal-sql-tool-$(server_pin)
 staticcheck   := bin/tools/staticcheck-$(staticcheck_pin)-$(go_version)
 workflowcheck := bin/tools/workflowcheck-$(workflowcheck_pin)-$(go_version)
 
@@ -49,7 +52,7 @@ demo: build devserver ## the whole product on this machine, against a simulated 
 
 # The race detector needs a C compiler. Where there is none, tests without it are better than none.
 .PHONY: test
-test: need-go devserver ## all tests, with the race detector, on the real engine
+test: need-go devserver clusterserver ## all tests, with the race detector, on the real engine
 	@race=-race; \
 	if [ "$$(go env CGO_ENABLED)" = 0 ]; then \
 		race=; echo 'test: no C compiler (gcc or clang), so WITHOUT the race detector'; \
@@ -58,8 +61,12 @@ test: need-go devserver ## all tests, with the race detector, on the real engine
 		go run ./internal/testreport $$race $(TESTFLAGS) $(PKG)
 
 .PHONY: check
-check: check-format check-vet check-staticcheck check-workflows check-architecture ## all gates that are not tests of behaviour
+check: check-format check-vet check-staticcheck check-workflows check-architecture check-deploy ## all gates that are not tests of behaviour
 	@echo 'check: all passed'
+
+.PHONY: image
+image: ## build the container image redial:dev, which knows the revision of its sources
+	@docker build --build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude='*')" --tag redial:dev .
 
 .PHONY: bench
 bench: need-go devserver ## measure the budgets
@@ -103,6 +110,13 @@ check-architecture: need-go
 	@echo 'check: architecture'
 	@go test -count=1 .
 
+# Image, compose file and proxy, by the parsers that will read them, which are large: the first time takes minutes. Not from the
+# test cache either.
+.PHONY: check-deploy
+check-deploy: need-go
+	@echo 'check: deploy'
+	@cd tools/deploy && go vet ./... && go test -count=1 ./...
+
 # The dev server: the one that the product would find, or else the pinned one, which is built when it is missing
 # or of another version than the pin.
 .PHONY: devserver
@@ -124,6 +138,28 @@ $(temporal): | need-go
 	@echo "line: it downloads some 160 modules and compiles some 1,300 packages. It is kept in bin/."
 	@tools/build.sh tools github.com/temporalio/cli/cmd/temporal $@ \
 		-trimpath -ldflags '-s -w -X github.com/temporalio/cli/temporalcli.Version=$(temporal_pin:v%=%)'
+
+# Temporal's real server, for the tests that restart it: they need PostgreSQL too, so nobody without it pays the build.
+.PHONY: clusterserver
+clusterserver: need-go
+	@case ",$$REDIAL_TEST_REQUIRE,$$REDIAL_POSTGRES_BIN" in \
+	*,postgres,*|*,/*) ;; \
+	*) command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || exit 0;; \
+	esac; \
+	[ -n "$$TEMPORAL_SERVER_PATH" ] || $(MAKE) bin/temporal-server
+
+# The server, and the tool of the same release that makes its schema.
+.PHONY: bin/temporal-server
+bin/temporal-server: $(server) $(sqltool)
+	@ln -sfn '$(patsubst bin/%,%,$(server))' $@
+	@ln -sfn '$(patsubst bin/%,%,$(sqltool))' bin/temporal-sql-tool
+
+$(server): | need-go
+	@echo "Building Temporal's server $(server_pin) for PostgreSQL. This first time takes some minutes. It is kept in bin/."
+	@tools/build.sh tools/server go.temporal.io/server/cmd/server $@ -trimpath -ldflags '-s -w'
+
+$(sqltool): | need-go
+	@tools/build.sh tools/server go.temporal.io/server/cmd/tools/sql $@ -trimpath -ldflags '-s -w'
 
 $(staticcheck): | need-go
 	@echo 'Building staticcheck $(staticcheck_pin), once.'

@@ -42,6 +42,7 @@ var house = []struct {
 	{"phone", []string{"call"}},
 	{"call", nil},
 	{"internal/devserver", nil},
+	{"internal/postgres", nil},
 	{"internal", []string{"phone", "call"}}, // each folder of it is a room of its own with this row
 }
 
@@ -52,7 +53,7 @@ var belowApp = []string{
 
 // withoutInternal are the rooms that share nothing with the others: call is the ground, and a simulator that
 // shared code with the product could be wrong together with it.
-var withoutInternal = []string{"call", "simulator", "internal/devserver"}
+var withoutInternal = []string{"call", "simulator"}
 
 // notBehindActivities is kept out of what a flow author's worker or test must link: drivers, and our clients of the network.
 var notBehindActivities = []string{

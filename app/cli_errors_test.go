@@ -113,7 +113,7 @@ func wrongLedgers(t *testing.T, folder string) (mistakes []mistake) {
 	for _, m := range []struct{ name, address, says string }{
 		{"an unknown scheme", "mysql:redial.db", "write sqlite:FILE"},
 		{"no scheme", "redial.db", "write sqlite:FILE"},
-		{"PostgreSQL", "postgres://user:password@db.example.com/redial", "use sqlite:FILE"},
+		{"PostgreSQL that is not there", "postgres://user:password@127.0.0.1:" + freePort(t) + "/redial", "check that the server runs"},
 		{"a folder that is not there", "sqlite:nowhere/redial.db", "check that the folder exists and is writable"},
 		{"a folder that nobody can write to", "sqlite:/proc/redial.db", "check that the folder exists and is writable"},
 		{"a folder instead of a file", "sqlite:folder", "it is a folder"},
@@ -145,7 +145,7 @@ func wrongServers(t *testing.T, s stage) []mistake {
 		{"call in no namespace", []string{"TEMPORAL_NAMESPACE=nowhere"}, []string{"call", "--to", "+14155550100"}, failed, []string{"nowhere", "TEMPORAL_NAMESPACE"}},
 		{"setup of no namespace", []string{"TEMPORAL_NAMESPACE=nowhere"}, []string{"setup"}, failed, []string{"nowhere", "TEMPORAL_NAMESPACE"}},
 		{"up on a ledger that is in use", []string{"REDIAL_WEBHOOK_ADDR=127.0.0.1:0"}, []string{"up"}, failed,
-			[]string{"redial.db", "owned by another redial process", "REDIAL_DATABASE"}},
+			[]string{"redial.db", "another redial process owns it", "PostgreSQL", "REDIAL_DATABASE"}},
 		{"up on a port that is in use", append(second, "REDIAL_WEBHOOK_ADDR="+taken.Addr().String()), []string{"up"}, failed,
 			[]string{taken.Addr().String(), "address already in use", "REDIAL_WEBHOOK_ADDR"}},
 		{"simulator on a port that is in use", nil, []string{"simulator", "--addr", taken.Addr().String()}, failed,

@@ -26,6 +26,8 @@ import (
 	"redial/internal/config"
 	"redial/internal/devserver"
 	"redial/internal/devserver/devservertest"
+	"redial/internal/postgres/postgrestest"
+	"redial/ledger"
 	"redial/phone"
 	"redial/simulator"
 	"redial/starter"
@@ -50,7 +52,28 @@ type worldOptions struct {
 	account   map[string]string  // of the gateway, where the product does not serve it
 }
 
+// topology is how the product's roles run.
+type topology string
+
+const (
+	oneProcess topology = "one process on SQLite"
+	rolesApart topology = "roles apart on PostgreSQL"
+)
+
+// inEach holds a promise however the roles run.
+func inEach(t *testing.T, test func(*testing.T, topology)) {
+	t.Helper()
+	for _, at := range []topology{oneProcess, rolesApart} {
+		t.Run(string(at), func(t *testing.T) { test(t, at) })
+	}
+}
+
 func newWorld(t *testing.T, o worldOptions) *world {
+	t.Helper()
+	return oneProcess.newWorld(t, o)
+}
+
+func (at topology) newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
 	t.Parallel()
 	if o.maxCalls == "" {
@@ -73,6 +96,10 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	local := localOptions{config: cfg, simulator: s, simulatorAddr: "127.0.0.1:0", webhookAddr: "127.0.0.1:0",
 		log:      zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)),
 		temporal: devserver.Options{Binary: devservertest.Binary(t), DatabaseFile: folder + "/temporal.db", LogFile: folder + "/temporal.log", ExtraArgs: o.temporal}}
+	if at == rolesApart {
+		local.config.Database = postgrestest.Template(t, "ledger", migrateLedger)
+		local.product = newRolesApart(t)
+	}
 	if o.gateway != nil {
 		o.gateway(s.Handler())
 		local.simulator = nil
@@ -83,6 +110,35 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return &world{local: l, t: t, simulator: s, starter: starter.Starter{Client: l.client}}
+}
+
+func migrateLedger(address string) error {
+	l, err := ledger.Open(context.Background(), address, ledger.Options{Migrate: true})
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// newRolesApart is the product with a worker and a webhook that share nothing but the database.
+func newRolesApart(t *testing.T) func(context.Context, config.Config, client.Client, *zap.Logger) (*product, error) {
+	return func(ctx context.Context, c config.Config, temporal client.Client, log *zap.Logger) (*product, error) {
+		p, err := newProduct(ctx, c, temporal, log)
+		if err != nil {
+			return nil, err
+		}
+		keys, err := c.NotifyKeys()
+		if err != nil {
+			return nil, err
+		}
+		hears, err := ownLedger(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { require.NoError(t, hears.Close()) })
+		p.hearing, err = newHearing(c, keys, temporal, hears, log)
+		return p, err
+	}
 }
 
 // impatient is quick with a watchdog of seconds; calls under it ring for a second at most.
@@ -171,58 +227,64 @@ func kinds(events []*historypb.HistoryEvent) []string {
 }
 
 func TestAOneAttemptCallHasNineteenEventsAndSoHasEachFurtherOne(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	one := w.start("+12025550101", "human+ring=20s", quick())
-	require.Equal(t, call.Outcome(call.Human), w.result(one).Outcome)
-	events := w.history(one)
-	require.Len(t, events, 19, strings.Join(kinds(events), "\n"))
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		one := w.start("+12025550101", "human+ring=20s", quick())
+		require.Equal(t, call.Outcome(call.Human), w.result(one).Outcome)
+		events := w.history(one)
+		require.Len(t, events, 19, strings.Join(kinds(events), "\n"))
 
-	two := w.start("+12025550102", "busy+ring=20s,human+ring=20s", quick())
-	require.Equal(t, call.Outcome(call.Human), w.result(two).Outcome)
-	further := w.history(two)
-	require.Len(t, further, 2*19, strings.Join(kinds(further), "\n"))
+		two := w.start("+12025550102", "busy+ring=20s,human+ring=20s", quick())
+		require.Equal(t, call.Outcome(call.Human), w.result(two).Outcome)
+		further := w.history(two)
+		require.Len(t, further, 2*19, strings.Join(kinds(further), "\n"))
+	})
 }
 
 func TestAnEscalationAddsSixEvents(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	done := w.start("+12025550101", "human+ring=20s", quick())
-	escalated := w.start("+12025550102", "blocked+ring=20s", quick())
-	w.result(done)
-	r := w.result(escalated)
-	require.Equal(t, call.OutcomeEscalated, r.Outcome)
-	require.True(t, r.Escalated)
-	require.Equal(t, 6, len(w.history(escalated))-len(w.history(done)), strings.Join(kinds(w.history(escalated)), "\n"))
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		done := w.start("+12025550101", "human+ring=20s", quick())
+		escalated := w.start("+12025550102", "blocked+ring=20s", quick())
+		w.result(done)
+		r := w.result(escalated)
+		require.Equal(t, call.OutcomeEscalated, r.Outcome)
+		require.True(t, r.Escalated)
+		require.Equal(t, 6, len(w.history(escalated))-len(w.history(done)), strings.Join(kinds(w.history(escalated)), "\n"))
+	})
 }
 
 func TestWithMoreContactsThanLinesEveryLineIsBusyNoneIsOverTheLimitAndNobodyPolls(t *testing.T) {
-	const lines, contacts = 3, 15
-	w := newWorld(t, worldOptions{maxCalls: fmt.Sprint(lines)})
-	endless := quick()
-	endless.Dial.MaxCall = seconds(600)
-	var calls []starter.Call
-	for i := range contacts {
-		calls = append(calls, w.start(fmt.Sprintf("+120255501%02d", i), "human+never_ends+ring=1s+amd=amd_human_detected", endless))
-	}
-	require.Eventually(t, func() bool { return w.waitingFor(calls, followup.ReasonLinesBusy) == contacts-lines }, time.Minute, 10*time.Millisecond)
-	require.Equal(t, lines, w.simulator.Stats().Live)
-	ended := map[string]bool{}
-	require.Eventually(t, func() bool { // hang up whoever is talking
-		for _, c := range w.simulator.Calls() {
-			if c.Live() && !c.AnsweredAt.IsZero() && !ended[c.SID] && w.simulator.End(c.SID, simulator.ByCaller) == nil {
-				ended[c.SID] = true
-			}
+	inEach(t, func(t *testing.T, at topology) {
+		const lines, contacts = 3, 15
+		w := at.newWorld(t, worldOptions{maxCalls: fmt.Sprint(lines)})
+		endless := quick()
+		endless.Dial.MaxCall = seconds(600)
+		var calls []starter.Call
+		for i := range contacts {
+			calls = append(calls, w.start(fmt.Sprintf("+120255501%02d", i), "human+never_ends+ring=1s+amd=amd_human_detected", endless))
 		}
-		return len(ended) == contacts
-	}, time.Minute, 5*time.Millisecond)
-	for _, c := range calls {
-		r := w.result(c)
-		require.Contains(t, []call.Outcome{call.Outcome(call.Human), call.Outcome(call.Answered)}, r.Outcome) // hung up before it was decided
-		require.Len(t, r.Attempts, 1)
-		// A contact that is held is held once, and asks again when it is woken: thirteen events, not a loop of them.
-		require.LessOrEqual(t, len(w.history(c)), 19+13, strings.Join(kinds(w.history(c)), "\n"))
-	}
-	require.Equal(t, lines, w.simulator.Stats().MaxConcurrent)
-	require.Equal(t, contacts, w.simulator.Stats().Launched)
+		require.Eventually(t, func() bool { return w.waitingFor(calls, followup.ReasonLinesBusy) == contacts-lines }, time.Minute, 10*time.Millisecond)
+		require.Equal(t, lines, w.simulator.Stats().Live)
+		ended := map[string]bool{}
+		require.Eventually(t, func() bool { // hang up whoever is talking
+			for _, c := range w.simulator.Calls() {
+				if c.Live() && !c.AnsweredAt.IsZero() && !ended[c.SID] && w.simulator.End(c.SID, simulator.ByCaller) == nil {
+					ended[c.SID] = true
+				}
+			}
+			return len(ended) == contacts
+		}, time.Minute, 5*time.Millisecond)
+		for _, c := range calls {
+			r := w.result(c)
+			require.Contains(t, []call.Outcome{call.Outcome(call.Human), call.Outcome(call.Answered)}, r.Outcome) // hung up before it was decided
+			require.Len(t, r.Attempts, 1)
+			// A contact that is held is held once, and asks again when it is woken: thirteen events, not a loop of them.
+			require.LessOrEqual(t, len(w.history(c)), 19+13, strings.Join(kinds(w.history(c)), "\n"))
+		}
+		require.Equal(t, lines, w.simulator.Stats().MaxConcurrent)
+		require.Equal(t, contacts, w.simulator.Stats().Launched)
+	})
 }
 
 // waitingFor counts the contacts that wait for a reason.
@@ -237,16 +299,18 @@ func (w *world) waitingFor(calls []starter.Call, reason followup.Reason) int {
 }
 
 func TestOneNumberIsNeverInTwoCalls(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	var calls []starter.Call
-	for range 4 {
-		calls = append(calls, w.start("+12025550101", "human+ring=2s+talk=20s", quick()))
-	}
-	for _, c := range calls {
-		require.Equal(t, call.Outcome(call.Human), w.result(c).Outcome)
-	}
-	require.Equal(t, 4, w.placed("+12025550101"))
-	require.Equal(t, 1, w.simulator.Stats().MaxPerTarget)
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		var calls []starter.Call
+		for range 4 {
+			calls = append(calls, w.start("+12025550101", "human+ring=2s+talk=20s", quick()))
+		}
+		for _, c := range calls {
+			require.Equal(t, call.Outcome(call.Human), w.result(c).Outcome)
+		}
+		require.Equal(t, 4, w.placed("+12025550101"))
+		require.Equal(t, 1, w.simulator.Stats().MaxPerTarget)
+	})
 }
 
 // seedSamples are the notifications of the gateway's documentation, and their rows of the dispositions' table.
@@ -295,113 +359,127 @@ func (w *world) post(url, body string) int {
 }
 
 func TestEachSeedSampleDeliveredOverHTTPLeadsToItsRowOfTheTable(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	long := once()
-	long.Dial.MaxCall = seconds(600)
-	for i, sample := range seedSamples {
-		number := fmt.Sprintf("+1202555011%d", i)
-		c := w.start(number, "human+never_ends+lost", long)
-		require.Equal(t, http.StatusOK, w.post(w.notifyURL(number), sample.body))
-		r := w.result(c)
-		require.Equal(t, call.Outcome(sample.want), r.Outcome, sample.name)
-		require.Equal(t, sample.want, r.Attempts[0].Disposition, sample.name)
-		require.Equal(t, 1, w.placed(number))
-	}
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		long := once()
+		long.Dial.MaxCall = seconds(600)
+		for i, sample := range seedSamples {
+			number := fmt.Sprintf("+1202555011%d", i)
+			c := w.start(number, "human+never_ends+lost", long)
+			require.Equal(t, http.StatusOK, w.post(w.notifyURL(number), sample.body))
+			r := w.result(c)
+			require.Equal(t, call.Outcome(sample.want), r.Outcome, sample.name)
+			require.Equal(t, sample.want, r.Attempts[0].Disposition, sample.name)
+			require.Equal(t, 1, w.placed(number))
+		}
+	})
 }
 
 func TestOddDeliveriesChangeNothing(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	for i, c := range []struct {
-		name, script string
-		want         call.Disposition
-	}{
-		{"a notification before the dial's answer", "busy+early", call.Busy},
-		{"a duplicate", "human+duplicate", call.Human},
-		{"a reordered pair", "human+gen2+reorder", call.Human},
-		{"a verdict behind the end", "machine+gen2+late_verdict=30s", call.Machine},
-		{"a contradiction", "human+contradict", call.Human},
-		{"the dial's answer lost", "human+lost_answer", call.Human},
-		{"an array", "busy+array", call.Busy},
-		{"duration as text and odd keys", "human+string_duration+odd_case", call.Human},
-		{"rubbish first", "human+malformed=first", call.Human},
-		{"a wrong token first", "human+wrong_token=first", call.Human},
-	} {
-		number := fmt.Sprintf("+120255501%02d", i)
-		running := w.start(number, c.script, once())
-		t.Run(c.name, func(t *testing.T) {
-			r := w.result(running)
-			require.Equal(t, call.Outcome(c.want), r.Outcome)
-			require.Len(t, r.Attempts, 1)
-			require.Equal(t, 1, w.placed(number))
-		})
-	}
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		for i, c := range []struct {
+			name, script string
+			want         call.Disposition
+		}{
+			{"a notification before the dial's answer", "busy+early", call.Busy},
+			{"a duplicate", "human+duplicate", call.Human},
+			{"a reordered pair", "human+gen2+reorder", call.Human},
+			{"a verdict behind the end", "machine+gen2+late_verdict=30s", call.Machine},
+			{"a contradiction", "human+contradict", call.Human},
+			{"the dial's answer lost", "human+lost_answer", call.Human},
+			{"an array", "busy+array", call.Busy},
+			{"duration as text and odd keys", "human+string_duration+odd_case", call.Human},
+			{"rubbish first", "human+malformed=first", call.Human},
+			{"a wrong token first", "human+wrong_token=first", call.Human},
+		} {
+			number := fmt.Sprintf("+120255501%02d", i)
+			running := w.start(number, c.script, once())
+			t.Run(c.name, func(t *testing.T) {
+				r := w.result(running)
+				require.Equal(t, call.Outcome(c.want), r.Outcome)
+				require.Len(t, r.Attempts, 1)
+				require.Equal(t, 1, w.placed(number))
+			})
+		}
+	})
 }
 
 func TestANotificationAfterTheEndIsKeptAndChangesNothing(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	c := w.start("+12025550101", "busy", once())
-	require.Equal(t, call.Outcome(call.Busy), w.result(c).Outcome)
-	require.Equal(t, http.StatusOK, w.post(w.notifyURL("+12025550101"), seedSamples[0].body))
-	shown, err := w.ledger.Show(t.Context(), c.WorkflowID)
-	require.NoError(t, err)
-	require.Equal(t, call.Outcome(call.Busy), shown.Outcome)
-	require.Equal(t, call.Busy, shown.Attempts[0].Disposition)
-	require.Len(t, shown.Notifications, 2)
-	require.Contains(t, shown.Notifications[1].Note, "a second end says completed")
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		c := w.start("+12025550101", "busy", once())
+		require.Equal(t, call.Outcome(call.Busy), w.result(c).Outcome)
+		require.Equal(t, http.StatusOK, w.post(w.notifyURL("+12025550101"), seedSamples[0].body))
+		shown, err := w.ledger.Show(t.Context(), c.WorkflowID)
+		require.NoError(t, err)
+		require.Equal(t, call.Outcome(call.Busy), shown.Outcome)
+		require.Equal(t, call.Busy, shown.Attempts[0].Disposition)
+		require.Len(t, shown.Notifications, 2)
+		require.Contains(t, shown.Notifications[1].Note, "a second end says completed")
+	})
 }
 
 func TestALostEndMakesTheAttemptUnknownAndTheContactStillEnds(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	r := w.result(w.start("+12025550101", "human+lost+ring=1s,human+ring=1s", impatient()))
-	require.Equal(t, call.Outcome(call.Human), r.Outcome)
-	require.Equal(t, call.Unknown, r.Attempts[0].Disposition)
-	require.Equal(t, 2, w.placed("+12025550101"))
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		r := w.result(w.start("+12025550101", "human+lost+ring=1s,human+ring=1s", impatient()))
+		require.Equal(t, call.Outcome(call.Human), r.Outcome)
+		require.Equal(t, call.Unknown, r.Attempts[0].Disposition)
+		require.Equal(t, 2, w.placed("+12025550101"))
+	})
 }
 
 func TestTheLateEndOfAnUnknownAttemptIsStillBelieved(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	p := impatient()
-	p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
-	c := w.start("+12025550101", "human+never_ends+lost+ring=1s", p)
-	url := w.notifyURL("+12025550101")
-	w.awaitRetry(c)
-	require.Equal(t, http.StatusOK, w.post(url, seedSamples[0].body))
-	r := w.result(c)
-	require.Equal(t, call.Outcome(call.Human), r.Outcome)
-	require.Equal(t, 1, w.placed("+12025550101"))
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		p := impatient()
+		p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
+		c := w.start("+12025550101", "human+never_ends+lost+ring=1s", p)
+		url := w.notifyURL("+12025550101")
+		w.awaitRetry(c)
+		require.Equal(t, http.StatusOK, w.post(url, seedSamples[0].body))
+		r := w.result(c)
+		require.Equal(t, call.Outcome(call.Human), r.Outcome)
+		require.Equal(t, 1, w.placed("+12025550101"))
+	})
 }
 
 func TestTheResultIsTheContracts(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	r := w.result(w.start("+12025550101", "machine,human+talk=40s+ended_by=bot", quick()))
-	data, err := json.Marshal(r)
-	require.NoError(t, err)
-	var generic struct {
-		Outcome  string
-		Attempts []map[string]any
-	}
-	require.NoError(t, json.Unmarshal(data, &generic))
-	require.Equal(t, "human", generic.Outcome)
-	last := generic.Attempts[1]
-	for _, key := range []string{"n", "key", "disposition", "status", "amd", "sip", "reason", "reason_code", "ended_by", "sid", "call_id",
-		"conversation_id", "dialed_at", "answered_at", "ended_at", "duration_s"} {
-		require.Contains(t, last, key)
-	}
-	require.Equal(t, "bot", last["ended_by"])
-	require.Equal(t, 40.0, last["duration_s"])
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		r := w.result(w.start("+12025550101", "machine,human+talk=40s+ended_by=bot", quick()))
+		data, err := json.Marshal(r)
+		require.NoError(t, err)
+		var generic struct {
+			Outcome  string
+			Attempts []map[string]any
+		}
+		require.NoError(t, json.Unmarshal(data, &generic))
+		require.Equal(t, "human", generic.Outcome)
+		last := generic.Attempts[1]
+		for _, key := range []string{"n", "key", "disposition", "status", "amd", "sip", "reason", "reason_code", "ended_by", "sid", "call_id",
+			"conversation_id", "dialed_at", "answered_at", "ended_at", "duration_s"} {
+			require.Contains(t, last, key)
+		}
+		require.Equal(t, "bot", last["ended_by"])
+		require.Equal(t, 40.0, last["duration_s"])
+	})
 }
 
 func TestAResetToBeforeTheDialTakesTheRecordedOutcomeAndDialsNothing(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	c := w.start("+12025550101", "busy,human", quick())
-	before := w.result(c)
-	require.Equal(t, call.Outcome(call.Human), before.Outcome)
-	again := w.reset(c)
-	after := w.result(again)
-	require.Equal(t, before.Outcome, after.Outcome)
-	require.Equal(t, before.Attempts, after.Attempts)
-	require.NotEqual(t, before.RunID, after.RunID)
-	require.Equal(t, 2, w.placed("+12025550101"))
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		c := w.start("+12025550101", "busy,human", quick())
+		before := w.result(c)
+		require.Equal(t, call.Outcome(call.Human), before.Outcome)
+		again := w.reset(c)
+		after := w.result(again)
+		require.Equal(t, before.Outcome, after.Outcome)
+		require.Equal(t, before.Attempts, after.Attempts)
+		require.NotEqual(t, before.RunID, after.RunID)
+		require.Equal(t, 2, w.placed("+12025550101"))
+	})
 }
 
 // reset resets a run to its first workflow task, before anything was dialed.
@@ -423,177 +501,193 @@ func (w *world) reset(c starter.Call) starter.Call {
 }
 
 func TestAContactIDIsRefusedWhileTemporalKnowsItsRunAndAfterItHasForgotten(t *testing.T) {
-	// A run is deleted when the queues of its shard have moved past it, which they note every half minute by default.
-	w := newWorld(t, worldOptions{temporal: []string{
-		"--dynamic-config-value", `history.transferProcessorUpdateAckInterval="100ms"`,
-		"--dynamic-config-value", `history.visibilityProcessorUpdateAckInterval="100ms"`,
-		"--dynamic-config-value", `history.timerProcessorUpdateAckInterval="100ms"`}})
-	to, err := phone.Parse("+12025550101", "")
-	require.NoError(t, err)
-	in := workflows.Input{ContactID: "anna-7", To: to, Policy: once()}
-	first, err := w.starter.Call(t.Context(), workflows.NameOutboundCall, in)
-	require.NoError(t, err)
-	require.Equal(t, call.Outcome(call.Human), w.result(first).Outcome)
+	inEach(t, func(t *testing.T, at topology) {
+		// A run is deleted when the queues of its shard have moved past it, which they note every half minute by default.
+		w := at.newWorld(t, worldOptions{temporal: []string{
+			"--dynamic-config-value", `history.transferProcessorUpdateAckInterval="100ms"`,
+			"--dynamic-config-value", `history.visibilityProcessorUpdateAckInterval="100ms"`,
+			"--dynamic-config-value", `history.timerProcessorUpdateAckInterval="100ms"`}})
+		to, err := phone.Parse("+12025550101", "")
+		require.NoError(t, err)
+		in := workflows.Input{ContactID: "anna-7", To: to, Policy: once()}
+		first, err := w.starter.Call(t.Context(), workflows.NameOutboundCall, in)
+		require.NoError(t, err)
+		require.Equal(t, call.Outcome(call.Human), w.result(first).Outcome)
 
-	_, err = w.starter.Call(t.Context(), workflows.NameOutboundCall, in)
-	require.ErrorIs(t, err, starter.ErrDuplicateID)
+		_, err = w.starter.Call(t.Context(), workflows.NameOutboundCall, in)
+		require.ErrorIs(t, err, starter.ErrDuplicateID)
 
-	_, err = w.client.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
-		Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: first.WorkflowID}})
-	require.NoError(t, err)
-	var second starter.Call
-	require.Eventually(t, func() bool {
-		second, err = w.starter.Call(t.Context(), workflows.NameOutboundCall, in)
-		return err == nil
-	}, 60*time.Second, 50*time.Millisecond, "Temporal does not forget the run")
-	r := w.result(second)
-	require.Equal(t, call.OutcomeDuplicateID, r.Outcome)
-	require.Empty(t, r.Attempts)
-	require.Equal(t, 1, w.placed("+12025550101"))
+		_, err = w.client.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
+			Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: first.WorkflowID}})
+		require.NoError(t, err)
+		var second starter.Call
+		require.Eventually(t, func() bool {
+			second, err = w.starter.Call(t.Context(), workflows.NameOutboundCall, in)
+			return err == nil
+		}, 60*time.Second, 50*time.Millisecond, "Temporal does not forget the run")
+		r := w.result(second)
+		require.Equal(t, call.OutcomeDuplicateID, r.Outcome)
+		require.Empty(t, r.Attempts)
+		require.Equal(t, 1, w.placed("+12025550101"))
+	})
 }
 
 func TestNotificationsThatArriveWhileTemporalIsDownAreDeliveredWhenItIsBack(t *testing.T) {
-	const contacts = 8
-	w := newWorld(t, worldOptions{})
-	long := once()
-	long.Dial.MaxCall = seconds(600)
-	var calls []starter.Call
-	var urls []string
-	for i := range contacts {
-		number := fmt.Sprintf("+1202555011%d", i)
-		calls = append(calls, w.start(number, "human+never_ends+lost", long))
-		urls = append(urls, w.notifyURL(number))
-	}
-	for _, c := range calls { // the dial's answer is in the history, or its loss would be what is tested
-		require.Eventually(t, func() bool { return slices.Contains(kinds(w.history(c)), "ActivityTaskCompleted") }, 10*time.Second, 10*time.Millisecond)
-	}
-	w.temporal.Kill()
-	for _, url := range urls {
-		require.Equal(t, http.StatusOK, w.post(url, seedSamples[0].body))
-	}
-	require.NoError(t, w.temporal.Restart(t.Context()))
-	for _, c := range calls {
-		require.Equal(t, call.Outcome(call.Human), w.result(c).Outcome)
-	}
-	require.Equal(t, contacts, w.simulator.Stats().Launched)
+	inEach(t, func(t *testing.T, at topology) {
+		const contacts = 8
+		w := at.newWorld(t, worldOptions{})
+		long := once()
+		long.Dial.MaxCall = seconds(600)
+		var calls []starter.Call
+		var urls []string
+		for i := range contacts {
+			number := fmt.Sprintf("+1202555011%d", i)
+			calls = append(calls, w.start(number, "human+never_ends+lost", long))
+			urls = append(urls, w.notifyURL(number))
+		}
+		for _, c := range calls { // the dial's answer is in the history, or its loss would be what is tested
+			require.Eventually(t, func() bool { return slices.Contains(kinds(w.history(c)), "ActivityTaskCompleted") }, 10*time.Second, 10*time.Millisecond)
+		}
+		w.temporal.Kill()
+		for _, url := range urls {
+			require.Equal(t, http.StatusOK, w.post(url, seedSamples[0].body))
+		}
+		require.NoError(t, w.temporal.Restart(t.Context()))
+		for _, c := range calls {
+			require.Equal(t, call.Outcome(call.Human), w.result(c).Outcome)
+		}
+		require.Equal(t, contacts, w.simulator.Stats().Launched)
+	})
 }
 
 func TestACanceledRunEndsWithoutAFurtherCallAndWhatIsInTheAirIsHeardFirst(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	p := quick()
-	p.On[call.Busy] = followup.Rule{Retry: []followup.Delay{{After: seconds(3600)}}}
-	waiting := w.start("+12025550101", "busy", p)
-	w.awaitRetry(waiting)
-	talking := w.start("+12025550102", "human+never_ends+lost", func() followup.Policy { p := quick(); p.Dial.MaxCall = seconds(600); return p }())
-	url := w.notifyURL("+12025550102")
-	for _, c := range []starter.Call{waiting, talking} {
-		require.NoError(t, w.client.CancelWorkflow(t.Context(), c.WorkflowID, c.RunID))
-	}
-	r := w.result(waiting)
-	require.Equal(t, call.OutcomeCanceled, r.Outcome)
-	require.Equal(t, 1, w.placed("+12025550101"))
-	require.Equal(t, http.StatusOK, w.post(url, seedSamples[4].body))
-	r = w.result(talking)
-	require.Equal(t, call.OutcomeCanceled, r.Outcome)
-	require.Equal(t, call.Busy, r.Attempts[0].Disposition)
-	require.Equal(t, 1, w.placed("+12025550102"))
-	shown, err := w.ledger.Show(t.Context(), talking.WorkflowID)
-	require.NoError(t, err)
-	require.Equal(t, call.OutcomeCanceled, shown.Outcome)
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		p := quick()
+		p.On[call.Busy] = followup.Rule{Retry: []followup.Delay{{After: seconds(3600)}}}
+		waiting := w.start("+12025550101", "busy", p)
+		w.awaitRetry(waiting)
+		talking := w.start("+12025550102", "human+never_ends+lost", func() followup.Policy { p := quick(); p.Dial.MaxCall = seconds(600); return p }())
+		url := w.notifyURL("+12025550102")
+		for _, c := range []starter.Call{waiting, talking} {
+			require.NoError(t, w.client.CancelWorkflow(t.Context(), c.WorkflowID, c.RunID))
+		}
+		r := w.result(waiting)
+		require.Equal(t, call.OutcomeCanceled, r.Outcome)
+		require.Equal(t, 1, w.placed("+12025550101"))
+		require.Equal(t, http.StatusOK, w.post(url, seedSamples[4].body))
+		r = w.result(talking)
+		require.Equal(t, call.OutcomeCanceled, r.Outcome)
+		require.Equal(t, call.Busy, r.Attempts[0].Disposition)
+		require.Equal(t, 1, w.placed("+12025550102"))
+		shown, err := w.ledger.Show(t.Context(), talking.WorkflowID)
+		require.NoError(t, err)
+		require.Equal(t, call.OutcomeCanceled, shown.Outcome)
+	})
 }
 
 func TestARunThatTemporalRepeatsRefusesToCall(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	run, err := w.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "redial/-/cron", TaskQueue: workflows.TaskQueue, CronSchedule: "@every 1s"},
-		workflows.NameOutboundCall, workflows.Input{ContactID: "cron", To: call.Target{URI: "tel:+12025550101"}, Policy: once()})
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		events := w.history(starter.Call{WorkflowID: run.GetID(), RunID: run.GetRunID()})
-		failed := events[len(events)-1].GetWorkflowExecutionFailedEventAttributes()
-		return failed != nil && failed.GetFailure().GetApplicationFailureInfo().GetType() == "RepeatedRun"
-	}, 20*time.Second, 50*time.Millisecond)
-	require.NoError(t, w.client.TerminateWorkflow(t.Context(), run.GetID(), "", "test"))
-	require.Zero(t, w.simulator.Stats().Requests)
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		run, err := w.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "redial/-/cron", TaskQueue: workflows.TaskQueue, CronSchedule: "@every 1s"},
+			workflows.NameOutboundCall, workflows.Input{ContactID: "cron", To: call.Target{URI: "tel:+12025550101"}, Policy: once()})
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			events := w.history(starter.Call{WorkflowID: run.GetID(), RunID: run.GetRunID()})
+			failed := events[len(events)-1].GetWorkflowExecutionFailedEventAttributes()
+			return failed != nil && failed.GetFailure().GetApplicationFailureInfo().GetType() == "RepeatedRun"
+		}, 20*time.Second, 50*time.Millisecond)
+		require.NoError(t, w.client.TerminateWorkflow(t.Context(), run.GetID(), "", "test"))
+		require.Zero(t, w.simulator.Stats().Requests)
+	})
 }
 
 func TestAnAttemptInDoubtThatAnOperatorSettlesDecidesWhatFollows(t *testing.T) {
-	w := newWorld(t, worldOptions{})
-	p := impatient()
-	p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
-	c := w.start("+12025550101", "human+never_ends+lost+ring=1s", p)
-	w.awaitRetry(c)
-	doubted, err := w.ledger.UnknownAttempts(t.Context(), 10)
-	require.NoError(t, err)
-	require.Len(t, doubted, 1)
-	require.Equal(t, "tel:+12025550101", doubted[0].Request.To.URI)
-	_, err = w.ledger.Resolve(t.Context(), doubted[0].Key, call.Human, "test", "she called back")
-	require.NoError(t, err)
-	require.Equal(t, call.Outcome(call.Human), w.result(c).Outcome)
-	_, err = w.ledger.Resolve(t.Context(), doubted[0].Key, call.Busy, "test", "again")
-	require.ErrorContains(t, err, "not in doubt")
-	require.Equal(t, 1, w.placed("+12025550101"))
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{})
+		p := impatient()
+		p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
+		c := w.start("+12025550101", "human+never_ends+lost+ring=1s", p)
+		w.awaitRetry(c)
+		doubted, err := w.ledger.UnknownAttempts(t.Context(), 10)
+		require.NoError(t, err)
+		require.Len(t, doubted, 1)
+		require.Equal(t, "tel:+12025550101", doubted[0].Request.To.URI)
+		_, err = w.ledger.Resolve(t.Context(), doubted[0].Key, call.Human, "test", "she called back")
+		require.NoError(t, err)
+		require.Equal(t, call.Outcome(call.Human), w.result(c).Outcome)
+		_, err = w.ledger.Resolve(t.Context(), doubted[0].Key, call.Busy, "test", "again")
+		require.ErrorContains(t, err, "not in doubt")
+		require.Equal(t, 1, w.placed("+12025550101"))
+	})
 }
 
 func TestWithASignatureSecretOnlySignedNotificationsAreBelieved(t *testing.T) {
-	w := newWorld(t, worldOptions{account: map[string]string{"KORE_SIGNATURE_SECRET": simulator.DefaultSignatureSecret}})
-	require.Equal(t, call.Outcome(call.Human), w.result(w.start("+12025550101", "human", once())).Outcome)
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{account: map[string]string{"KORE_SIGNATURE_SECRET": simulator.DefaultSignatureSecret}})
+		require.Equal(t, call.Outcome(call.Human), w.result(w.start("+12025550101", "human", once())).Outcome)
 
-	p := impatient()
-	p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
-	unsigned := w.start("+12025550102", "human+lost+ring=1s", p)
-	require.Equal(t, http.StatusOK, w.post(w.notifyURL("+12025550102"), seedSamples[0].body))
-	w.awaitRetry(unsigned)
-	shown, err := w.ledger.Show(t.Context(), unsigned.WorkflowID)
-	require.NoError(t, err)
-	require.Equal(t, call.Unknown, shown.Attempts[0].Disposition)
-	require.Len(t, shown.Notifications, 1, "what is not believed is kept")
-	require.Contains(t, shown.Notifications[0].Note, "signature")
+		p := impatient()
+		p.On[call.Unknown] = followup.Rule{Retry: []followup.Delay{{After: followup.Duration(time.Hour)}}}
+		unsigned := w.start("+12025550102", "human+lost+ring=1s", p)
+		require.Equal(t, http.StatusOK, w.post(w.notifyURL("+12025550102"), seedSamples[0].body))
+		w.awaitRetry(unsigned)
+		shown, err := w.ledger.Show(t.Context(), unsigned.WorkflowID)
+		require.NoError(t, err)
+		require.Equal(t, call.Unknown, shown.Attempts[0].Disposition)
+		require.Len(t, shown.Notifications, 1, "what is not believed is kept")
+		require.Contains(t, shown.Notifications[0].Note, "signature")
+	})
 }
 
 func TestAGatewayThatThrottlesSlowsTheWholeAccountAndIsNotHammered(t *testing.T) {
-	// Two requests a second are taken, and a dozen leave together.
-	const contacts = 12
-	w := newWorld(t, worldOptions{maxCalls: "12", simulator: simulator.Config{PlainNumbers: true, Speed: 60, RatePerMinute: 2, RetryAfter: true}})
-	var calls []starter.Call
-	for i := range contacts {
-		calls = append(calls, w.start(fmt.Sprintf("+1202%07d", 2000000+i), "human+ring=1s+talk=5s", quick()))
-	}
-	for _, c := range calls {
-		r := w.result(c)
-		require.Equal(t, call.Outcome(call.Human), r.Outcome)
-		require.Len(t, r.Attempts, 1, "a refusal for the rate costs no attempt")
-	}
-	stats := w.simulator.Stats()
-	require.Equal(t, contacts, stats.Launched)
-	require.NotZero(t, stats.Refused["rate_limit"], "nothing was throttled")
-	require.Less(t, stats.Refused["rate_limit"], 3*contacts, "the gateway is hammered")
+	inEach(t, func(t *testing.T, at topology) {
+		// Two requests a second are taken, and a dozen leave together.
+		const contacts = 12
+		w := at.newWorld(t, worldOptions{maxCalls: "12", simulator: simulator.Config{PlainNumbers: true, Speed: 60, RatePerMinute: 2, RetryAfter: true}})
+		var calls []starter.Call
+		for i := range contacts {
+			calls = append(calls, w.start(fmt.Sprintf("+1202%07d", 2000000+i), "human+ring=1s+talk=5s", quick()))
+		}
+		for _, c := range calls {
+			r := w.result(c)
+			require.Equal(t, call.Outcome(call.Human), r.Outcome)
+			require.Len(t, r.Attempts, 1, "a refusal for the rate costs no attempt")
+		}
+		stats := w.simulator.Stats()
+		require.Equal(t, contacts, stats.Launched)
+		require.NotZero(t, stats.Refused["rate_limit"], "nothing was throttled")
+		require.Less(t, stats.Refused["rate_limit"], 3*contacts, "the gateway is hammered")
+	})
 }
 
 func TestEachOutcomeInBothGenerationsIsReadAsWhatItWas(t *testing.T) {
-	w := newWorld(t, worldOptions{simulator: simulator.Config{PlainNumbers: true}})
-	outcomes := map[string]call.Disposition{
-		"human": call.Human, "machine": call.Machine, "tone": call.Machine, "stopped_speaking": call.Machine, "silent": call.Silent,
-		"undecided": call.Undecided, "amd_error": call.AMDFailed, "answered": call.Answered,
-		"busy": call.Busy, "sip=600": call.Busy, "no_answer": call.NoAnswer, "sip=408": call.NoAnswer, "unreachable": call.Unreachable,
-		"declined": call.Declined, "unwanted": call.Unwanted, "blocked": call.Blocked, "invalid_number": call.InvalidNumber, "sip=410": call.InvalidNumber,
-		"sip=484": call.InvalidNumber, "sip=485": call.InvalidNumber, "sip=604": call.InvalidNumber, "trunk_error": call.TrunkError, "sip=401": call.TrunkError,
-		"sip=407": call.TrunkError, "sip=488": call.TrunkError, "sip=606": call.TrunkError, "network_error": call.NetworkError, "sip=500": call.NetworkError,
-		"sip=502": call.NetworkError, "sip=504": call.NetworkError, "failed": call.Failed, "sip=699": call.Failed,
-	}
-	running := map[string]starter.Call{}
-	n := 0
-	for outcome := range outcomes {
-		for _, generation := range []string{"gen1", "gen2"} {
-			n++
-			script := outcome + "+" + generation
-			running[script] = w.start(fmt.Sprintf("+1202%07d", 2000000+n), script, once())
+	inEach(t, func(t *testing.T, at topology) {
+		w := at.newWorld(t, worldOptions{simulator: simulator.Config{PlainNumbers: true}})
+		outcomes := map[string]call.Disposition{
+			"human": call.Human, "machine": call.Machine, "tone": call.Machine, "stopped_speaking": call.Machine, "silent": call.Silent,
+			"undecided": call.Undecided, "amd_error": call.AMDFailed, "answered": call.Answered,
+			"busy": call.Busy, "sip=600": call.Busy, "no_answer": call.NoAnswer, "sip=408": call.NoAnswer, "unreachable": call.Unreachable,
+			"declined": call.Declined, "unwanted": call.Unwanted, "blocked": call.Blocked, "invalid_number": call.InvalidNumber, "sip=410": call.InvalidNumber,
+			"sip=484": call.InvalidNumber, "sip=485": call.InvalidNumber, "sip=604": call.InvalidNumber, "trunk_error": call.TrunkError, "sip=401": call.TrunkError,
+			"sip=407": call.TrunkError, "sip=488": call.TrunkError, "sip=606": call.TrunkError, "network_error": call.NetworkError, "sip=500": call.NetworkError,
+			"sip=502": call.NetworkError, "sip=504": call.NetworkError, "failed": call.Failed, "sip=699": call.Failed,
 		}
-	}
-	for script, c := range running {
-		outcome := script[:strings.LastIndex(script, "+")]
-		r := w.result(c)
-		require.Equal(t, call.Outcome(outcomes[outcome]), r.Outcome, script)
-		require.Equal(t, outcomes[outcome], r.Attempts[0].Disposition, script)
-	}
-	require.Equal(t, n, w.simulator.Stats().Launched)
+		running := map[string]starter.Call{}
+		n := 0
+		for outcome := range outcomes {
+			for _, generation := range []string{"gen1", "gen2"} {
+				n++
+				script := outcome + "+" + generation
+				running[script] = w.start(fmt.Sprintf("+1202%07d", 2000000+n), script, once())
+			}
+		}
+		for script, c := range running {
+			outcome := script[:strings.LastIndex(script, "+")]
+			r := w.result(c)
+			require.Equal(t, call.Outcome(outcomes[outcome]), r.Outcome, script)
+			require.Equal(t, outcomes[outcome], r.Attempts[0].Disposition, script)
+		}
+		require.Equal(t, n, w.simulator.Stats().Launched)
+	})
 }

@@ -29,6 +29,7 @@ type localOptions struct {
 	temporal      devserver.Options
 	config        config.Config // where there is a simulator, its account is filled in
 	log           *zap.Logger
+	product       func(context.Context, config.Config, client.Client, *zap.Logger) (*product, error) // nil: in one process
 }
 
 // local is the product with a Temporal dev server and, usually, a simulated gateway.
@@ -110,7 +111,10 @@ func startLocal(ctx context.Context, o localOptions) (l *local, err error) {
 	if _, err = registerAttributes(ctx, temporal, client.DefaultNamespace); err != nil {
 		return l, err
 	}
-	p, err := newProduct(ctx, cfg, temporal, o.log)
+	if o.product == nil {
+		o.product = newProduct
+	}
+	p, err := o.product(ctx, cfg, temporal, o.log)
 	if err != nil {
 		return l, err
 	}
@@ -168,6 +172,7 @@ func useSimulator(c *config.Config, gatewayURL, webhookURL string) {
 	c.KoreBotID, c.KoreClientID, c.KoreClientSecret = simulator.DefaultBotID, simulator.DefaultClientID, simulator.DefaultClientSecret
 	c.KoreCaller, c.KoreTrunk = "+12025550100", ""
 	c.NotifyURL = webhookURL
+	c.Deployment = "" // nobody would say which version is current
 	if c.NotifySecret == "" {
 		c.NotifySecret = rand.Text()
 	}

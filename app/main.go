@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
@@ -30,10 +31,31 @@ func init() { gin.SetMode(gin.ReleaseMode) }
 
 // Main runs the command line of the process and exits.
 func Main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	os.Exit(Run(untilSignal(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// sameSignal is how long a second signal counts as the first: a parent may pass on what the terminal has sent to both.
+const sameSignal = 500 * time.Millisecond
+
+// untilSignal is a context that ends with the first SIGINT or SIGTERM. Whoever sends a second one does not want to wait for
+// an orderly end: the process ends at once, and says what that may have cost.
+func untilSignal() context.Context {
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		first := time.Now()
+		stop()
+		for s := range signals {
+			if time.Since(first) < sameSignal {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "redial: a second signal (%s): ended at once; a dial that was not answered yet is in doubt, see redial attempt list\n", s)
+			os.Exit(128 + int(s.(syscall.Signal)))
+		}
+	}()
+	return ctx
 }
 
 // Run runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong usage or input. A context that ends
@@ -78,14 +100,16 @@ func rootCommand() *cobra.Command {
 workflow that dials, waits for what the gateway reports, and calls again, escalates or ends as its policy says.
 
 Start with "redial demo". Settings come from the environment: KORE_*, REDIAL_* and Temporal's own TEMPORAL_*.`,
+		Version:       thisBuild().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
-	root.AddCommand(demoCommand(), devCommand(), upCommand(), setupCommand(), simulatorCommand(), callCommand(), showCommand(), attemptCommand(), doctorCommand())
+	root.AddCommand(demoCommand(), devCommand(), upCommand(), workerCommand(), webhookCommand(), consoleCommand(), tokenCommand(), setupCommand(), simulatorCommand(), callCommand(), showCommand(), attemptCommand(), doctorCommand(), healthCommand(), versionCommand())
 	return root
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"redial/app"
+	"redial/internal/postgres/postgrestest"
 )
 
 // asProgram, when it is set, makes the test binary the program itself: what the tests of the command line start is the
@@ -25,6 +26,7 @@ func TestMain(m *testing.M) {
 	waitTogether()
 	code := m.Run()
 	stopEngine()
+	postgrestest.Stop()
 	os.Exit(code)
 }
 

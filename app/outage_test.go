@@ -54,39 +54,41 @@ func freeAddress(t *testing.T) string { return newFlickering(t).address }
 // TestWhileTheGatewayIsAwayNothingIsLostNothingDoubledAndThePaceIsKeptOnReturn; the ten minutes of a bad day:
 // go test ./app -run GatewayIsAway -outage 10m -timeout 30m
 func TestWhileTheGatewayIsAwayNothingIsLostNothingDoubledAndThePaceIsKeptOnReturn(t *testing.T) {
-	const contacts, lines = 200, 12
-	gateway := newFlickering(t)
-	w := newWorld(t, worldOptions{maxCalls: fmt.Sprint(lines), simulator: simulator.Config{PlainNumbers: true},
-		gateway: func(h http.Handler) { gateway.handler = h; gateway.up() },
-		account: map[string]string{"KORE_BASE_URL": "http://" + gateway.address, "KORE_BOT_ID": simulator.DefaultBotID,
-			"KORE_CLIENT_ID": simulator.DefaultClientID, "KORE_CLIENT_SECRET": simulator.DefaultClientSecret, "KORE_CALLER": "+12025550100",
-			"REDIAL_NOTIFY_URL": "http://" + freeAddress(t), "REDIAL_NOTIFY_SECRET": "0123456789abcdef"}})
-	t.Cleanup(func() { gateway.down() })
-	var calls []starter.Call
-	for i := range contacts {
-		calls = append(calls, w.start(fmt.Sprintf("+1202%07d", 2000000+i), "human+ring=5s+talk=20s", quick()))
-	}
-	require.Eventually(t, func() bool { return w.simulator.Stats().Launched > contacts/4 }, time.Minute, 5*time.Millisecond)
-	gateway.down()
-	before := w.simulator.Stats().Launched
-	away := time.NewTimer(*outage) // the length of the outage is what is tested
-	<-away.C
-	require.Equal(t, before, w.simulator.Stats().Launched)
-	gateway.up()
-	doubts := 0
-	for _, c := range calls {
-		r := w.result(c)
-		require.Equal(t, call.Outcome(call.Human), r.Outcome)
-		// An outage costs no attempt, but for those whose request was on the wire when it began: they are in doubt.
-		for _, a := range r.Attempts[:len(r.Attempts)-1] {
-			require.Equal(t, call.Unknown, a.Disposition)
-			doubts++
+	inEach(t, func(t *testing.T, at topology) {
+		const contacts, lines = 200, 12
+		gateway := newFlickering(t)
+		w := at.newWorld(t, worldOptions{maxCalls: fmt.Sprint(lines), simulator: simulator.Config{PlainNumbers: true},
+			gateway: func(h http.Handler) { gateway.handler = h; gateway.up() },
+			account: map[string]string{"KORE_BASE_URL": "http://" + gateway.address, "KORE_BOT_ID": simulator.DefaultBotID,
+				"KORE_CLIENT_ID": simulator.DefaultClientID, "KORE_CLIENT_SECRET": simulator.DefaultClientSecret, "KORE_CALLER": "+12025550100",
+				"REDIAL_NOTIFY_URL": "http://" + freeAddress(t), "REDIAL_NOTIFY_SECRET": "0123456789abcdef"}})
+		t.Cleanup(func() { gateway.down() })
+		var calls []starter.Call
+		for i := range contacts {
+			calls = append(calls, w.start(fmt.Sprintf("+1202%07d", 2000000+i), "human+ring=5s+talk=20s", quick()))
 		}
-	}
-	require.LessOrEqual(t, doubts, lines)
-	stats := w.simulator.Stats()
-	require.Equal(t, contacts, stats.Launched)
-	require.Equal(t, 1, stats.MaxPerTarget)
-	require.LessOrEqual(t, stats.MaxConcurrent, lines)
-	require.Less(t, stats.Requests, contacts+20, "the gateway is hammered")
+		require.Eventually(t, func() bool { return w.simulator.Stats().Launched > contacts/4 }, time.Minute, 5*time.Millisecond)
+		gateway.down()
+		before := w.simulator.Stats().Launched
+		away := time.NewTimer(*outage) // the length of the outage is what is tested
+		<-away.C
+		require.Equal(t, before, w.simulator.Stats().Launched)
+		gateway.up()
+		doubts := 0
+		for _, c := range calls {
+			r := w.result(c)
+			require.Equal(t, call.Outcome(call.Human), r.Outcome)
+			// An outage costs no attempt, but for those whose request was on the wire when it began: they are in doubt.
+			for _, a := range r.Attempts[:len(r.Attempts)-1] {
+				require.Equal(t, call.Unknown, a.Disposition)
+				doubts++
+			}
+		}
+		require.LessOrEqual(t, doubts, lines)
+		stats := w.simulator.Stats()
+		require.Equal(t, contacts, stats.Launched)
+		require.Equal(t, 1, stats.MaxPerTarget)
+		require.LessOrEqual(t, stats.MaxConcurrent, lines)
+		require.Less(t, stats.Requests, contacts+20, "the gateway is hammered")
+	})
 }

@@ -292,18 +292,25 @@ type stage struct {
 	webhook  string // port
 }
 
-func newStage(t *testing.T) stage {
+func newStage(t *testing.T, settings ...string) stage {
 	t.Helper()
 	namespace, temporal := newNamespace(t)
-	p := newProgram(t)
+	return newStageOn(t, engine.server.Address(), namespace, temporal, settings...)
+}
+
+// newStageOn is newStage on another Temporal server.
+func newStageOn(t *testing.T, address, namespace string, temporal client.Client, settings ...string) stage {
+	t.Helper()
+	p := newProgram(t).with(settings...)
 	g := startGateway(t, p)
 	webhook := freePort(t)
 	s := stage{temporal: temporal, gateway: g, webhook: webhook, program: p.with(
-		"TEMPORAL_ADDRESS="+engine.server.Address(), "TEMPORAL_NAMESPACE="+namespace,
+		"TEMPORAL_ADDRESS="+address, "TEMPORAL_NAMESPACE="+namespace,
 		"KORE_BASE_URL="+string(g), "KORE_BOT_ID="+simulator.DefaultBotID, "KORE_CLIENT_ID="+simulator.DefaultClientID,
 		"KORE_CLIENT_SECRET="+simulator.DefaultClientSecret, "KORE_CALLER=+12025550100",
 		"REDIAL_WEBHOOK_ADDR=127.0.0.1:"+webhook, "REDIAL_NOTIFY_URL=http://127.0.0.1:"+webhook,
 		"REDIAL_NOTIFY_SECRET=a secret of this test alone",
+		"REDIAL_CONSOLE_ADDR=127.0.0.1:0", // else each up of each test would want the same port
 	)}
 	s.must(t, "setup")
 	return s
@@ -313,20 +320,31 @@ func newStage(t *testing.T) stage {
 func (s stage) up(t *testing.T) *process {
 	t.Helper()
 	q := s.start(t, "up")
-	eventually(t, "redial up to be ready", func() bool {
+	q.ready(t, "127.0.0.1:"+s.webhook)
+	return q
+}
+
+// ready waits until the process says that it is, at its address for probes.
+func (q *process) ready(t *testing.T, address string) {
+	t.Helper()
+	eventually(t, "redial "+strings.Join(q.args, " ")+" to be ready", func() bool {
 		select {
 		case <-q.ended:
-			require.FailNow(t, "redial up has ended", q.stderr.String())
+			require.FailNow(t, "redial "+strings.Join(q.args, " ")+" has ended", q.stderr.String())
 		default:
 		}
-		response, err := http.Get("http://127.0.0.1:" + s.webhook + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = response.Body.Close()
-		return response.StatusCode == http.StatusOK
+		return readiness(address) == http.StatusOK
 	})
-	return q
+}
+
+// readiness is what a role answers to a probe; 0: nothing.
+func readiness(address string) int {
+	response, err := http.Get("http://" + address + "/readyz")
+	if err != nil {
+		return 0
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
 }
 
 // show is what redial show --json prints of a contact.
@@ -348,7 +366,11 @@ func (s stage) result(t *testing.T, id string) call.Result {
 // openLedger opens the deployment's ledger beside whoever owns it, for tests that watch it closely.
 func (s stage) openLedger(t *testing.T) *ledger.Ledger {
 	t.Helper()
-	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(s.folder, "redial.db"), ledger.Options{})
+	address := "sqlite:" + filepath.Join(s.folder, "redial.db")
+	if given := s.environment["REDIAL_DATABASE"]; strings.HasPrefix(given, "postgres") {
+		address = given
+	}
+	l, err := ledger.Open(t.Context(), address, ledger.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return l

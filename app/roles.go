@@ -1,17 +1,20 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
 	"redial/activities"
 	"redial/internal/config"
+	"redial/internal/logging"
 	"redial/internal/serve"
 	"redial/koreai"
 	"redial/ledger"
@@ -23,23 +26,16 @@ import (
 // product is the whole product in one process: worker, webhook and relay on one ledger.
 type product struct {
 	config config.Config
-	log    *zap.Logger
 	client client.Client
+	ledger *ledger.Ledger
 
-	ledger  *ledger.Ledger
-	gateway activities.Gateway
-	urls    activities.NotifyURLs
-	webhook *webhook.Webhook
-	relay   *relay.Relay
+	worker  *worker.Worker
+	hearing *hearing
 }
 
 // newProduct checks everything that can be checked before anything is dialed, and opens the ledger.
 func newProduct(ctx context.Context, c config.Config, temporal client.Client, log *zap.Logger) (*product, error) {
-	gateway, err := newGateway(c)
-	if err != nil {
-		return nil, err
-	}
-	urls, err := c.NotifyURLs()
+	dials, err := dialing(c)
 	if err != nil {
 		return nil, err
 	}
@@ -47,30 +43,152 @@ func newProduct(ctx context.Context, c config.Config, temporal client.Client, lo
 	if err != nil {
 		return nil, err
 	}
-	p := &product{config: c, log: log, client: temporal, gateway: gateway, urls: urls}
-	if p.ledger, err = openLedger(ctx, c, ledger.Options{Owner: true, Allow: c.AllowTo.Allows}); err != nil {
+	p := &product{config: c, client: temporal}
+	if p.ledger, err = ownLedger(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := p.ledger.SetLimits(ctx, int(c.MaxCalls), c.DialRate.N, c.DialRate.Per); err != nil {
-		return nil, errors.Join(err, p.ledger.Close())
+	if p.hearing, err = newHearing(c, keys, temporal, p.ledger, log); err == nil {
+		p.worker, err = newWorker(ctx, c, dials, temporal, p.ledger, log)
 	}
-	p.webhook = webhook.New(webhook.Config{Ledger: p.ledger, Tokens: keys, Zone: c.KoreTimezone.Location, Logger: log.Named("webhook"),
-		SignatureSecret: []byte(c.KoreSignature)})
-	p.relay, err = relay.New(relay.Config{Ledger: p.ledger, Flows: temporal, Logger: log.Named("relay"), Secret: c.EscalationSecret})
 	if err != nil {
-		return nil, errors.Join(&config.Error{Variable: "REDIAL_ESCALATION_SECRET", Problem: err.Error()}, p.ledger.Close())
+		return nil, errors.Join(err, p.ledger.Close())
 	}
 	return p, nil
 }
 
+// run works until ctx ends, then stops in an order in which nothing is lost: no new dials, then no new notifications,
+// then what is owed stays owed, on disk.
+func (p *product) run(ctx context.Context, listener net.Listener) error {
+	hears := runPart(ctx, func(ctx context.Context) error { return p.hearing.run(ctx, listener, 0) })
+	working, stopWorking := untilEnded(ctx, hears)
+	defer stopWorking()
+	err := p.worker.Run(working)
+	return errors.Join(err, hears.close(), p.ledger.Close())
+}
+
+// untilEnded is a context that ends with ctx, or when the part has ended by itself.
+func untilEnded(ctx context.Context, p *part) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-p.done:
+			stop()
+		}
+	}()
+	return ctx, stop
+}
+
+// dialing is what a worker's settings give it: the gateway's account, the URLs at which the gateway reports, and the
+// version that its flows run under.
+func dialing(c config.Config) (w worker.Config, err error) {
+	gateway, err := newGateway(c)
+	if err != nil {
+		return w, err
+	}
+	urls, err := c.NotifyURLs()
+	if err != nil {
+		return w, err
+	}
+	w.Activities = &activities.Activities{Gateway: gateway, NotifyURLs: urls, Caller: c.KoreCaller, Trunk: c.KoreTrunk}
+	w.Deployment, err = deployment(c)
+	return w, err
+}
+
+// deployment is the version of a worker deployment that this process runs, if one is named.
+func deployment(c config.Config) (worker.Deployment, error) {
+	if c.Deployment == "" {
+		return worker.Deployment{}, nil
+	}
+	d := worker.Deployment{Name: string(c.Deployment), BuildID: cmp.Or(c.BuildID, thisBuild().ID), Pinned: c.Versioning == config.Pinned}
+	if d.BuildID == "" {
+		return d, &config.Error{Variable: "REDIAL_BUILD_ID", Problem: "it is missing, REDIAL_DEPLOYMENT is set, and this binary does not say " +
+			"what it was built from; give the revision of its sources"}
+	}
+	return d, nil
+}
+
+// newWorker makes a worker on a ledger, whose limits become this process's.
+func newWorker(ctx context.Context, c config.Config, w worker.Config, temporal client.Client, l *ledger.Ledger, log *zap.Logger) (*worker.Worker, error) {
+	if err := setLimits(ctx, c, l, log); err != nil {
+		return nil, err
+	}
+	if strings.HasSuffix(w.Deployment.BuildID, dirty) {
+		log.Warn("this build was made from changed sources: another one with the same id may differ; set REDIAL_BUILD_ID",
+			zap.String("build", w.Deployment.BuildID))
+	}
+	w.Client, w.Activities.Ledger, w.Logger = temporal, l, log.Named("worker")
+	return worker.New(w), nil
+}
+
+// setLimits makes the settings the account's limits. Two workers with different settings would take turns at that, and nobody would
+// know which hold.
+func setLimits(ctx context.Context, c config.Config, l *ledger.Ledger, log *zap.Logger) error {
+	before, err := l.Capacity(ctx)
+	if err != nil {
+		return err
+	}
+	rate := config.Rate{N: before.Rate.Limit, Per: time.Duration(before.Rate.Window * float64(time.Second))}
+	if before.Lines.Limit != 0 && (before.Lines.Limit != int(c.MaxCalls) || rate != c.DialRate) {
+		log.Warn("the limits of the account change: give all workers the same REDIAL_MAX_CALLS and REDIAL_DIAL_RATE",
+			zap.Int("lines_before", before.Lines.Limit), zap.Int("lines", int(c.MaxCalls)),
+			zap.Stringer("rate_before", rate), zap.Stringer("rate", c.DialRate))
+	}
+	return l.SetLimits(ctx, int(c.MaxCalls), c.DialRate.N, c.DialRate.Per)
+}
+
+// hearing is what hears the gateway and tells the flows: the webhook, the relay and the sweeper. It knows no credentials of
+// the gateway.
+type hearing struct {
+	webhook *webhook.Webhook
+	relay   *relay.Relay
+	sweeper relay.Sweeper
+	log     *zap.Logger
+}
+
+func newHearing(c config.Config, keys webhook.Tokens, temporal client.Client, l *ledger.Ledger, log *zap.Logger) (*hearing, error) {
+	r, err := relay.New(relay.Config{Ledger: l, Flows: temporal, Logger: log.Named("relay"), Secret: c.EscalationSecret})
+	if err != nil {
+		return nil, &config.Error{Variable: "REDIAL_ESCALATION_SECRET", Problem: err.Error()}
+	}
+	w := webhook.New(webhook.Config{Ledger: l, Tokens: keys, Zone: c.KoreTimezone.Location, Logger: log.Named("webhook"),
+		SignatureSecret: []byte(c.KoreSignature), TrustedProxies: c.TrustedProxies})
+	return &hearing{webhook: w, relay: r, sweeper: relay.Sweeper{Ledger: l, Runs: temporal, Logger: log.Named("sweeper")}, log: log}, nil
+}
+
+// run hears and tells until ctx ends. Then it says that it is not ready and goes on for the delay, in which proxies are to
+// notice that; then it lets requests and deliveries under way finish. What is still owed stays owed, on disk.
+func (h *hearing) run(ctx context.Context, listener net.Listener, delay time.Duration) error {
+	server := runPart(ctx, func(ctx context.Context) error { return serve.Run(ctx, listener, h.webhook, h.log) })
+	relaying, sweeping := runPart(ctx, h.relay.Run), runPart(ctx, h.sweeper.Run)
+	select {
+	case <-ctx.Done():
+		h.webhook.Drain()
+		select {
+		case <-time.After(delay):
+		case <-server.done:
+		}
+	case <-server.done:
+	}
+	server.stop()
+	relaying.stop()
+	sweeping.stop()
+	return errors.Join(server.close(), relaying.close(), sweeping.close())
+}
+
 // openLedger opens the ledger that the settings name. Where that fails the setting is wrong, unless another process owns
-// the file.
+// the file, or the server is away.
 func openLedger(ctx context.Context, c config.Config, o ledger.Options) (*ledger.Ledger, error) {
 	l, err := ledger.Open(ctx, c.Database, o)
-	if err != nil && !errors.Is(err, ledger.ErrOwned) && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, ledger.ErrOwned) && !errors.Is(err, ledger.ErrAway) && ctx.Err() == nil {
 		err = usageError{err}
 	}
 	return l, err
+}
+
+// ownLedger opens the ledger for a role.
+func ownLedger(ctx context.Context, c config.Config) (*ledger.Ledger, error) {
+	return openLedger(ctx, c, ledger.Options{Owner: true, Allow: c.AllowTo.Allows})
 }
 
 // newGateway is the client of the gateway's account, whose caller is checked with it.
@@ -93,28 +211,19 @@ func newGateway(c config.Config) (*koreai.Client, error) {
 	return g, err
 }
 
-// run works until ctx ends, then stops in an order in which nothing is lost: no new dials, then no new notifications,
-// then what is owed stays owed, on disk.
-func (p *product) run(ctx context.Context, listener net.Listener) error {
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	working, stopWorking := context.WithCancel(ctx)
-	defer stopWorking()
-	served := make(chan error, 3)
-	go func() {
-		err := serve.Run(serving, listener, p.webhook, p.log)
-		stopWorking()
-		served <- err
-	}()
-	go func() { served <- p.relay.Run(serving) }()
-	sweeper := relay.Sweeper{Ledger: p.ledger, Runs: p.client, Logger: p.log.Named("sweeper")}
-	go func() { served <- sweeper.Run(serving) }()
-
-	err := worker.Run(working, worker.Config{Client: p.client, Activities: &activities.Activities{
-		Ledger: p.ledger, Gateway: p.gateway, NotifyURLs: p.urls, Caller: p.config.KoreCaller, Trunk: p.config.KoreTrunk}})
-	p.webhook.Drain()
-	stopServing()
-	err = errors.Join(err, <-served, <-served, <-served)
-	return errors.Join(err, p.ledger.Close())
+// joinTemporal connects a role that hosts flows, in a namespace that is prepared for them.
+func joinTemporal(ctx context.Context, log *zap.Logger) (temporal client.Client, o client.Options, err error) {
+	if o, err = temporalOptions(); err != nil {
+		return nil, o, err
+	}
+	if temporal, err = connect(ctx, o, logging.ForTemporal(log.Named("temporal"))); err != nil {
+		return nil, o, err
+	}
+	if err := attributesReady(ctx, temporal, namespace(o)); err != nil {
+		temporal.Close()
+		return nil, o, err
+	}
+	return temporal, o, nil
 }
 
 // attributesReady refuses to work in a namespace that redial setup has not been run for: flows would get stuck there.
@@ -127,4 +236,11 @@ func attributesReady(ctx context.Context, c client.Client, namespace string) err
 		return fmt.Errorf("namespace %s does not know the search attribute %s: run redial setup", namespace, name)
 	}
 	return nil
+}
+
+// sayStopping says once that the role was told to stop, and how long that may take.
+func sayStopping(ctx context.Context, log *zap.Logger, within time.Duration) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		log.Info("stopping: what is under way is finished; a second signal ends at once", zap.Duration("within", within))
+	})
 }

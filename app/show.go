@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
 
 	"redial/followup"
 	"redial/internal/config"
@@ -128,6 +129,10 @@ func liveStatus(ctx context.Context, workflowID string) *workflows.Status {
 		return nil
 	}
 	defer temporal.Close()
+	return askRun(ctx, temporal, workflowID)
+}
+
+func askRun(ctx context.Context, temporal client.Client, workflowID string) *workflows.Status {
 	value, err := temporal.QueryWorkflow(ctx, workflowID, "", workflows.QueryStatus)
 	if err != nil {
 		return nil

@@ -31,39 +31,41 @@ var stormOutcomes = []string{"human", "machine", "tone", "silent", "amd_error", 
 // TestUnderEveryFaultAloneAndInPairsNoAttemptIsDialedTwiceAndEveryContactEndsOnce runs the whole product against a gateway
 // that does everything wrong. A hundred seeds: go test ./app -run EveryFault -seeds 100 -timeout 2h
 func TestUnderEveryFaultAloneAndInPairsNoAttemptIsDialedTwiceAndEveryContactEndsOnce(t *testing.T) {
-	const lines = 400
-	w := newWorld(t, worldOptions{maxCalls: fmt.Sprint(lines), simulator: simulator.Config{PlainNumbers: true}})
-	keys, err := token.ParseKeys(w.config.NotifySecret)
-	require.NoError(t, err)
-	p := impatient()
-	p.Dial.MaxCall, p.Dial.Grace = followup.Duration(200*time.Millisecond), followup.Duration(200*time.Millisecond)
-	for seed := range *stormSeeds {
-		begin := time.Now()
-		random := rand.New(rand.NewPCG(uint64(seed), 0))
-		var calls []starter.Call
-		for i, script := range stormScripts(random) {
-			number := fmt.Sprintf("+1202%07d", 2000000+i)
-			if w.simulator.Script(number, script) != nil {
-				continue // faults that exclude each other
-			}
-			calls = append(calls, w.start(number, "", p))
-		}
-		require.Greater(t, len(calls), 200, "the simulator refuses its own faults")
-		for _, c := range calls {
-			w.requireSound(c)
-		}
-		w.requireEachAttemptDialedOnce(keys)
-		endless := w.endless()
-		require.Subset(t, endless, w.simulator.Stats().Overlapping, "a phone rang during a call")
-		require.LessOrEqual(t, w.simulator.Stats().MaxConcurrent, lines+len(endless), "over the lines")
-		doubted, err := w.ledger.UnknownAttempts(t.Context(), 10000)
+	inEach(t, func(t *testing.T, at topology) {
+		const lines = 400
+		w := at.newWorld(t, worldOptions{maxCalls: fmt.Sprint(lines), simulator: simulator.Config{PlainNumbers: true}})
+		keys, err := token.ParseKeys(w.config.NotifySecret)
 		require.NoError(t, err)
-		for _, a := range doubted {
-			require.Zero(t, a.BlocksUntil, "a line leaks: %+v", a)
+		p := impatient()
+		p.Dial.MaxCall, p.Dial.Grace = followup.Duration(200*time.Millisecond), followup.Duration(200*time.Millisecond)
+		for seed := range *stormSeeds {
+			begin := time.Now()
+			random := rand.New(rand.NewPCG(uint64(seed), 0))
+			var calls []starter.Call
+			for i, script := range stormScripts(random) {
+				number := fmt.Sprintf("+1202%07d", 2000000+i)
+				if w.simulator.Script(number, script) != nil {
+					continue // faults that exclude each other
+				}
+				calls = append(calls, w.start(number, "", p))
+			}
+			require.Greater(t, len(calls), 200, "the simulator refuses its own faults")
+			for _, c := range calls {
+				w.requireSound(c)
+			}
+			w.requireEachAttemptDialedOnce(keys)
+			endless := w.endless()
+			require.Subset(t, endless, w.simulator.Stats().Overlapping, "a phone rang during a call")
+			require.LessOrEqual(t, w.simulator.Stats().MaxConcurrent, lines+len(endless), "over the lines")
+			doubted, err := w.ledger.UnknownAttempts(t.Context(), 10000)
+			require.NoError(t, err)
+			for _, a := range doubted {
+				require.Zero(t, a.BlocksUntil, "a line leaks: %+v", a)
+			}
+			w.simulator.Reset()
+			t.Logf("seed %d: %d contacts in %s", seed, len(calls), time.Since(begin).Round(time.Second))
 		}
-		w.simulator.Reset()
-		t.Logf("seed %d: %d contacts in %s", seed, len(calls), time.Since(begin).Round(time.Second))
-	}
+	})
 }
 
 // stormScripts are all faults, alone and in pairs, on outcomes drawn at random; the second dial goes well.

@@ -42,16 +42,27 @@ func connect(ctx context.Context, o client.Options, logger log.Logger) (client.C
 		if address == "" {
 			address = client.DefaultHostPort
 		}
-		return nil, fmt.Errorf("temporal at %s cannot be reached: %s; start it (redial dev runs one), or set TEMPORAL_ADDRESS", address, plainCause(err))
+		return nil, fmt.Errorf("temporal at %s cannot be reached: %s; %s", address, plainCause(err), remedy(plainCause(err)))
 	}
 	return c, nil
+}
+
+// remedy is what to do about a server that was not reached for this cause: whoever is connected to and hangs up wants other
+// credentials, or other TLS.
+func remedy(cause string) string {
+	if strings.Contains(cause, "dial ") || strings.Contains(cause, "deadline") {
+		return "start it (redial dev runs one), or set TEMPORAL_ADDRESS"
+	}
+	return "check TEMPORAL_ADDRESS, TEMPORAL_TLS_* and TEMPORAL_API_KEY"
 }
 
 // plainCause is what the network said, without the layers that gRPC puts around it.
 func plainCause(err error) string {
 	text := err.Error()
-	if _, cause, found := strings.Cut(text, "Error while dialing: "); found {
-		return strings.TrimSuffix(cause, `"`)
+	for _, layer := range []string{"Error while dialing: ", "error reading server preface: ", "authentication handshake failed: "} {
+		if _, cause, found := strings.Cut(text, layer); found {
+			return strings.TrimSuffix(cause, `"`)
+		}
 	}
 	return strings.TrimPrefix(text, "failed reaching server: ")
 }

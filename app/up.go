@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -12,19 +13,21 @@ import (
 	"redial/internal/logging"
 	"redial/internal/serve"
 	"redial/ledger"
+	"redial/worker"
 )
 
 func upCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
-		Short: "Run worker, webhook and relay in one process, until SIGINT or SIGTERM",
-		Long: `Run the product on one machine: the worker that dials, the webhook that the gateway reports to, and the relay that
-tells the call flows, on one ledger. Needs a Temporal server that "redial setup" was run for.
+		Short: "Run worker, webhook, relay and console in one process, until SIGINT or SIGTERM",
+		Long: `Run the product on one machine: the worker that dials, the webhook that the gateway reports to, the relay that
+tells the call flows, and the console, on one ledger. Needs a Temporal server that "redial setup" was run for.
 
 Settings: KORE_BASE_URL, KORE_BOT_ID, KORE_CLIENT_ID, KORE_CLIENT_SECRET, KORE_CALLER, REDIAL_NOTIFY_URL and
-REDIAL_NOTIFY_SECRET are required; KORE_TRUNK, KORE_API, KORE_TIMEZONE, KORE_SIGNATURE_SECRET, REDIAL_WEBHOOK_ADDR, REDIAL_DATABASE,
-REDIAL_DIAL_RATE, REDIAL_MAX_CALLS, REDIAL_ALLOW_TO, REDIAL_ESCALATION_SECRET, REDIAL_ID_SECRET and REDIAL_LOG_LEVEL
-have defaults. Any secret may stand in a file instead, named by the variable with _FILE behind it.`,
+REDIAL_NOTIFY_SECRET are required; KORE_TRUNK, KORE_API, KORE_TIMEZONE, KORE_SIGNATURE_SECRET, REDIAL_WEBHOOK_ADDR,
+REDIAL_WEBHOOK_TLS_CERT, REDIAL_WEBHOOK_TLS_KEY, REDIAL_TRUSTED_PROXIES, REDIAL_DATABASE,
+REDIAL_DIAL_RATE, REDIAL_MAX_CALLS, REDIAL_ALLOW_TO, REDIAL_ESCALATION_SECRET, REDIAL_ID_SECRET, REDIAL_DEPLOYMENT,
+REDIAL_BUILD_ID, REDIAL_VERSIONING and REDIAL_LOG_LEVEL have defaults. Any secret may stand in a file instead, named by the variable with _FILE behind it.`,
 		Example: `  REDIAL_NOTIFY_URL=https://calls.example.com REDIAL_NOTIFY_SECRET_FILE=/run/secrets/notify redial up`,
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -57,60 +60,71 @@ func logger(c config.Config, w io.Writer) (*zap.Logger, error) {
 }
 
 func up(ctx context.Context, cfg config.Config, log *zap.Logger) error {
-	o, err := temporalOptions()
+	// What is wrong with the settings is said before a server is asked for.
+	if _, err := dialing(cfg); err != nil {
+		return err
+	}
+	certificate, err := webhookCertificate(cfg, log)
 	if err != nil {
 		return err
 	}
-	// What is wrong with the settings is said before a server is asked for.
-	if _, err := newGateway(cfg); err != nil {
-		return err
-	}
-	if _, err := cfg.NotifyURLs(); err != nil {
-		return err
-	}
-	temporal, err := connect(ctx, o, logging.ForTemporal(log.Named("temporal")))
+	temporal, o, err := joinTemporal(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	if err := attributesReady(ctx, temporal, namespace(o)); err != nil {
-		return err
-	}
 	p, err := newProduct(ctx, cfg, temporal, log)
 	if err != nil {
 		return err
 	}
 	listener, err := serve.Listen(cfg.WebhookAddr, "REDIAL_WEBHOOK_ADDR")
 	if err != nil {
-		_ = p.ledger.Close()
-		return err
+		return errors.Join(err, p.ledger.Close())
 	}
-	log.Info("up", zap.String("webhook", listener.Addr().String()), zap.String("ledger", cfg.Database), zap.String("temporal", o.HostPort))
-	err = p.run(ctx, listener)
+	private, tokens, err := listenPrivately(cfg)
+	if err != nil {
+		return errors.Join(err, listener.Close(), p.ledger.Close())
+	}
+	looking := runPart(ctx, func(ctx context.Context) error {
+		return serve.Run(ctx, private, newConsole(p.ledger, temporal, tokens, log), log)
+	})
+	log.Info("up", zap.String("webhook", listener.Addr().String()), zap.String("console", private.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)), zap.String("temporal", o.HostPort))
+	defer sayStopping(ctx, log, worker.StopTimeout)()
+	err = errors.Join(p.run(ctx, certificate.Listener(listener)), looking.close())
 	log.Info("stopped", zap.Error(err))
 	return err
 }
 
 func setupCommand() *cobra.Command {
 	var asJSON bool
+	var from string
 	c := &cobra.Command{
 		Use:   "setup",
 		Short: "Prepare the ledger and the Temporal namespace; safe to run again",
 		Long: `Bring the ledger's tables up to date (REDIAL_DATABASE) and register the search attributes by which runs are found in
-the Temporal UI. Run it once before the first "redial up", and after every upgrade.`,
-		Example: `  TEMPORAL_ADDRESS=127.0.0.1:7233 redial setup`,
-		Args:    noArguments,
+the Temporal UI. Run it once before the first "redial up", and after every upgrade.
+
+With --from a ledger is moved from a SQLite file to the PostgreSQL database that REDIAL_DATABASE names, which must not have
+been used yet: all of it, or nothing. Stop "redial up" before. The file is refused by every command from then on, since two
+ledgers would dial everybody twice. A move that was interrupted is finished by the same command.`,
+		Example: `  TEMPORAL_ADDRESS=127.0.0.1:7233 redial setup
+  REDIAL_DATABASE=postgres://redial@db/redial redial setup --from sqlite:redial.db`,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.FromEnvironment()
 			if err != nil {
 				return err
 			}
-			done, err := setup(c.Context(), cfg)
+			done, err := setup(c.Context(), cfg, from)
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), done)
+			}
+			if from != "" {
+				fmt.Fprintf(c.OutOrStdout(), "ledger %s: moved, with %d contacts, %d attempts and %d notifications\n",
+					ledger.Name(from), done.Moved["contacts"], done.Moved["attempts"], done.Moved["notifications"])
 			}
 			fmt.Fprintf(c.OutOrStdout(), "ledger %s: tables are up to date\ntemporal namespace %s: %d search attributes registered, all are there\n",
 				done.Ledger, done.Namespace, done.Registered)
@@ -118,19 +132,26 @@ the Temporal UI. Run it once before the first "redial up", and after every upgra
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&from, "from", "", "SQLite ledger to move to REDIAL_DATABASE, such as sqlite:redial.db")
 	return c
 }
 
 // prepared is what redial setup did.
 type prepared struct {
-	Ledger     string `json:"ledger"`
-	Namespace  string `json:"namespace"`
-	Registered int    `json:"search_attributes_registered"`
+	Ledger     string       `json:"ledger"`
+	Moved      ledger.Moved `json:"moved,omitempty"` // rows of each table
+	Namespace  string       `json:"namespace"`
+	Registered int          `json:"search_attributes_registered"`
 }
 
-func setup(ctx context.Context, cfg config.Config) (prepared, error) {
-	done := prepared{Ledger: cfg.Database}
-	l, err := openLedger(ctx, cfg, ledger.Options{})
+func setup(ctx context.Context, cfg config.Config, from string) (done prepared, err error) {
+	done.Ledger = ledger.Name(cfg.Database)
+	if from != "" {
+		if done.Moved, err = ledger.Move(ctx, from, cfg.Database); err != nil {
+			return done, err
+		}
+	}
+	l, err := openLedger(ctx, cfg, ledger.Options{Migrate: true})
 	if err != nil {
 		return done, err
 	}

@@ -29,7 +29,7 @@ type recordedDecision struct {
 
 func (t *tx) attempt(key string) (row attemptRow, found bool, err error) {
 	var line, rate int64
-	found, err = t.get(`SELECT attempt, workflow_id, owner, sends, resend, line_until, rate_until, mid_call, decision FROM attempts WHERE key = ?`, []any{key},
+	found, err = t.get(`SELECT attempt, workflow_id, owner, sends, resend, line_until, rate_until, mid_call, decision FROM attempts WHERE key = ?`+t.forUpdate(), []any{key},
 		document{&row.attempt}, &row.workflowID, &row.owner, &row.sends, &row.resend, &line, &rate, &row.midCall, document{&row.decision})
 	row.lineUntil, row.rateUntil = moment(line), moment(rate)
 	return row, found, err
@@ -78,7 +78,7 @@ func (t *tx) store(row *attemptRow) error {
 // of meanwhile is delivered to it.
 func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Attempt, error) {
 	var a call.Attempt
-	err := l.update(ctx, "record the answer of "+key, func(t *tx) error {
+	err := l.update(ctx, whole, "record the answer of "+key, func(t *tx) error {
 		row, err := t.known(key)
 		if err != nil {
 			return err
@@ -143,15 +143,15 @@ func (t *tx) pause(d call.DialAnswer, paused time.Time, refusals int) error {
 	if d.Class == call.AnswerThrottled {
 		reason, wait = followup.ReasonThrottled, followup.Throttle(d.RetryAfter, refusals)
 	}
-	return t.exec(`UPDATE accounts SET refusals = ?, paused_until = MAX(paused_until, ?), paused_for = ? WHERE name = ?`,
-		refusals, micros(t.now.Add(wait)), reason, account)
+	return t.exec(`UPDATE accounts SET refusals = ?, paused_until = CASE WHEN paused_until > CAST(? AS BIGINT) THEN paused_until ELSE CAST(? AS BIGINT) END, paused_for = ?
+		WHERE name = ?`, refusals, micros(t.now.Add(wait)), micros(t.now.Add(wait)), reason, account)
 }
 
 // Receive stores one notification about an attempt and folds its events into it, in one transaction: when Receive
 // returns nil, what was heard is on disk, and whatever follows from it is owed. A body that could not be read comes with
 // the reason and no events, and is kept for people to look at.
 func (l *Ledger) Receive(ctx ctx, key string, raw []byte, events []call.Event, unreadable string) error {
-	return l.update(ctx, "receive a notification for "+key, func(t *tx) error {
+	return l.update(ctx, part, "receive a notification for "+key, func(t *tx) error {
 		note := unreadable
 		row, found, err := t.attempt(key)
 		switch {
@@ -210,7 +210,7 @@ func (t *tx) fold(row *attemptRow, events []call.Event, note string) (string, er
 // unknown.
 func (l *Ledger) GiveUp(ctx ctx, key, why string) (call.Attempt, error) {
 	var a call.Attempt
-	err := l.update(ctx, "give up on "+key, func(t *tx) error {
+	err := l.update(ctx, part, "give up on "+key, func(t *tx) error {
 		row, err := t.known(key)
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ const settleAfterDial = 25 * time.Second
 // the contact's id for the run that asks first. Whatever is held or refused is recorded too.
 func (l *Ledger) Clear(ctx ctx, r followup.ClearanceRequest) (followup.Clearance, error) {
 	var c followup.Clearance
-	err := l.update(ctx, "clear "+r.Key, func(t *tx) (err error) {
+	err := l.update(ctx, whole, "clear "+r.Key, func(t *tx) (err error) {
 		c, err = l.clear(t, r)
 		return err
 	})
@@ -33,6 +33,9 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 		return followup.Clearance{}, err
 	}
 	if found {
+		if t.again && row.owner == r.Owner && row.attempt.State == call.StateDialing {
+			return t.cleared(row.attempt), nil // by this very request, whose commit was in doubt: nothing has been sent
+		}
 		again, err := t.sendAgain(&row)
 		if err != nil || !again {
 			return followup.Clearance{Recorded: true, Attempt: row.attempt}, err
@@ -60,7 +63,12 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 		return followup.Clearance{Held: hold}, t.hold(r, *hold)
 	}
 	a, err := t.intend(r, row, facts)
-	return followup.Clearance{Cleared: true, SendBy: t.now.Add(followup.SendWithin), Attempt: a}, err
+	return t.cleared(a), err
+}
+
+// cleared is leave to send, until a time by this machine's clock.
+func (t *tx) cleared(a call.Attempt) followup.Clearance {
+	return followup.Clearance{Cleared: true, SendBy: t.here(a.DialedAt.Add(followup.SendWithin)), Attempt: a}
 }
 
 // settleFor is how long a flow is kept from dialing while the news of its last attempt is on its way to it.
@@ -184,7 +192,7 @@ func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Fact
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
 		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
 			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call,
-			sends = sends + 1, resend = 0, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
+			sends = attempts.sends + 1, resend = FALSE, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
 		WHERE attempts.state = 'not_placed'`,
 		r.Key, r.WorkflowID, r.N, r.Request.To.URI, row.attempt.State, folded, request, r.Owner, micros(sendBy),
 		micros(sendBy.Add(settleAfterDial+f.Window)), micros(hearUntil), r.MidCall)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // maxGroup is how many writes share a commit at most: enough that an fsync is no limit, few enough that the first of
@@ -104,12 +105,12 @@ func (c *committer) run() {
 // its own changes only; when the commit itself fails, all of them have failed. A write that is alone needs no savepoint,
 // which would copy every page that it changes: what it has to take back is the transaction.
 func (c *committer) commit(group []*write) {
-	t := &tx{ctx: context.Background(), conn: c.conn, stmts: c.stmts}
-	run := t.guarded
+	s := &sqliteSession{ctx: context.Background(), conn: c.conn, stmts: c.stmts}
+	run := s.guarded
 	if len(group) == 1 {
-		run = t.caught
+		run = s.caught
 	}
-	err := t.exec("BEGIN IMMEDIATE")
+	err := s.exec("BEGIN IMMEDIATE")
 	for _, w := range group {
 		switch {
 		case err != nil:
@@ -123,10 +124,10 @@ func (c *committer) commit(group []*write) {
 	switch {
 	case err != nil:
 	case len(group) == 1 && group[0].err != nil:
-		_ = t.exec("ROLLBACK")
+		_ = s.exec("ROLLBACK")
 	default:
-		if err = t.exec("COMMIT"); err != nil {
-			_ = t.exec("ROLLBACK")
+		if err = s.exec("COMMIT"); err != nil {
+			_ = s.exec("ROLLBACK")
 		}
 	}
 	for _, w := range group {
@@ -138,19 +139,23 @@ func (c *committer) commit(group []*write) {
 }
 
 // guarded runs fn behind a savepoint.
-func (t *tx) guarded(fn func(*tx) error) error {
-	if err := t.exec("SAVEPOINT write"); err != nil {
+func (s *sqliteSession) guarded(fn func(*tx) error) error {
+	if err := s.exec("SAVEPOINT write"); err != nil {
 		return err
 	}
-	err := t.caught(fn)
+	err := s.caught(fn)
 	if err != nil {
-		err = errors.Join(err, t.exec("ROLLBACK TO write"))
+		err = errors.Join(err, s.exec("ROLLBACK TO write"))
 	}
-	return errors.Join(err, t.exec("RELEASE write"))
+	return errors.Join(err, s.exec("RELEASE write"))
 }
 
 // caught runs fn; a panic is an error.
-func (t *tx) caught(fn func(*tx) error) (err error) {
+func (s *sqliteSession) caught(fn func(*tx) error) error {
+	return caught(fn, &tx{session: s, now: time.Now().UTC()})
+}
+
+func caught(fn func(*tx) error, t *tx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)

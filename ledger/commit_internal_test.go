@@ -32,7 +32,7 @@ func notes(t *testing.T, l *Ledger) (texts []string) {
 // stall keeps the committer busy until the returned function is called, so that what is written meanwhile shares a commit.
 func stall(l *Ledger) (release func()) {
 	begun, end := make(chan struct{}), make(chan struct{})
-	go l.write.do(context.Background(), func(*tx) error { close(begun); <-end; return nil })
+	go l.db.(*sqlite).write.do(context.Background(), func(*tx) error { close(begun); <-end; return nil })
 	<-begun
 	return func() { close(end) }
 }
@@ -40,7 +40,7 @@ func stall(l *Ledger) (release func()) {
 // waitFor waits until n writes are queued behind a stalled committer.
 func waitFor(t *testing.T, l *Ledger, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(l.write.writes) == n }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(l.db.(*sqlite).write.writes) == n }, 10*time.Second, time.Millisecond)
 }
 
 func TestOneWriteThatFailsTakesNoOtherOfItsCommitWithIt(t *testing.T) {
@@ -57,11 +57,11 @@ func TestOneWriteThatFailsTakesNoOtherOfItsCommitWithIt(t *testing.T) {
 			case 0:
 				results[i] = note(l, fmt.Sprintf("good %02d", i))
 			case 1:
-				results[i] = l.update(context.Background(), "test", func(t *tx) error {
+				results[i] = l.update(context.Background(), whole, "test", func(t *tx) error {
 					return errors.Join(t.exec(`INSERT INTO notifications (attempt_key, received_at, raw) VALUES ('', 0, 'bad')`), failure)
 				})
 			case 2:
-				results[i] = l.update(context.Background(), "test", func(t *tx) error {
+				results[i] = l.update(context.Background(), whole, "test", func(t *tx) error {
 					_ = t.exec(`INSERT INTO notifications (attempt_key, received_at, raw) VALUES ('', 0, 'bad')`)
 					panic("oh")
 				})
@@ -118,9 +118,9 @@ func TestCloseLetsWritesUnderWayFinishAndTakesNoMore(t *testing.T) {
 	closed := make(chan error)
 	go func() { closed <- l.Close() }()
 	require.Eventually(t, func() bool {
-		l.write.mu.RLock()
-		defer l.write.mu.RUnlock()
-		return l.write.closed
+		l.db.(*sqlite).write.mu.RLock()
+		defer l.db.(*sqlite).write.mu.RUnlock()
+		return l.db.(*sqlite).write.closed
 	}, 10*time.Second, time.Millisecond)
 	require.ErrorIs(t, note(l, "late"), errClosed)
 	release()
@@ -138,7 +138,7 @@ func TestAReaderThatGivesUpLeavesNoTransactionOpen(t *testing.T) {
 	l, err := Open(context.Background(), "sqlite:"+filepath.Join(t.TempDir(), "redial.db"), Options{Owner: true})
 	require.NoError(t, err)
 	defer l.Close()
-	l.read.SetMaxOpenConns(1)
+	l.db.(*sqlite).read.SetMaxOpenConns(1)
 	for range 3 {
 		ctx, cancel := context.WithCancel(context.Background())
 		err := l.view(ctx, "test", func(*tx) error { cancel(); return ctx.Err() })
@@ -152,9 +152,9 @@ func TestATableThatIsGoneIsAnErrorAndTheLedgerWorksOn(t *testing.T) {
 	l, err := Open(context.Background(), "sqlite:"+filepath.Join(t.TempDir(), "redial.db"), Options{Owner: true})
 	require.NoError(t, err)
 	defer l.Close()
-	require.NoError(t, l.update(context.Background(), "test", func(t *tx) error { return t.exec("ALTER TABLE notifications RENAME TO away") }))
+	require.NoError(t, l.update(context.Background(), whole, "test", func(t *tx) error { return t.exec("ALTER TABLE notifications RENAME TO away") }))
 	require.ErrorContains(t, note(l, "x"), "no such table")
-	require.NoError(t, l.update(context.Background(), "test", func(t *tx) error { return t.exec("ALTER TABLE away RENAME TO notifications") }))
+	require.NoError(t, l.update(context.Background(), whole, "test", func(t *tx) error { return t.exec("ALTER TABLE away RENAME TO notifications") }))
 	require.NoError(t, note(l, "y"))
 	require.Equal(t, []string{"y"}, notes(t, l))
 }
@@ -165,7 +165,7 @@ func TestAWriteThatFailsAloneLeavesNothingBehind(t *testing.T) {
 	defer l.Close()
 	for range 3 {
 		for how, fail := range map[string]func(){"no": func() {}, "panic: oh": func() { panic("oh") }} {
-			err := l.update(context.Background(), "test", func(t *tx) error {
+			err := l.update(context.Background(), whole, "test", func(t *tx) error {
 				if err := t.exec(`INSERT INTO notifications (attempt_key, received_at, raw) VALUES ('', 0, 'bad')`); err != nil {
 					return err
 				}

@@ -12,7 +12,7 @@ import (
 // again about the same disposition it returns what was decided then, whatever policy it is asked with.
 func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy) (followup.Decision, error) {
 	var d followup.Decision
-	err := l.update(ctx, "conclude "+key, func(t *tx) error {
+	err := l.update(ctx, part, "conclude "+key, func(t *tx) error {
 		row, err := t.known(key)
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func upTo(attempts []call.Attempt, n int) []call.Attempt {
 // follow records a decision and what it means for the contact.
 func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p followup.Policy) error {
 	if d.Suppress {
-		if err := t.exec(`INSERT INTO suppressions (target, at, reason, source) SELECT target, ?, ?, ? FROM attempts WHERE key = ?
+		if err := t.exec(`INSERT INTO suppressions (target, at, reason, source) SELECT target, CAST(? AS BIGINT), ?, ? FROM attempts WHERE key = ?
 			ON CONFLICT (target) DO NOTHING`, micros(t.now), d.Reason, d.Rule, a.Key); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (t *tx) story(workflowID string) (contact, []call.Attempt, error) {
 // Finish gives an open contact an outcome that no attempt decided, such as canceled, and returns the outcome that
 // stands.
 func (l *Ledger) Finish(ctx ctx, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error) {
-	err := l.update(ctx, "finish "+workflowID, func(t *tx) error {
+	err := l.update(ctx, part, "finish "+workflowID, func(t *tx) error {
 		if err := t.close(workflowID, outcome, false, reason, string(outcome)); err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (l *Ledger) Finish(ctx ctx, workflowID string, outcome call.Outcome, reason
 // Escalate owes people the story of a contact: a webhook where url is given, else an entry of the inbox. Escalating the
 // same contact again changes nothing.
 func (l *Ledger) Escalate(ctx ctx, e followup.Escalated, url string) error {
-	return l.update(ctx, "escalate "+e.WorkflowID, func(t *tx) error { return t.escalate(e, url) })
+	return l.update(ctx, part, "escalate "+e.WorkflowID, func(t *tx) error { return t.escalate(e, url) })
 }
 
 func (t *tx) escalate(e followup.Escalated, url string) error {

@@ -4,5 +4,6 @@
 // that records the intent to dial; there is no counter that could drift from them.
 //
 // One SQLite file, owned by one process, holds it on one machine. Writes of concurrent callers share a commit, so that
-// full durability costs one fsync for many.
+// full durability costs one fsync for many. A PostgreSQL database holds it for as many processes as there are: those that
+// count capacity take turns at an advisory lock, and the server's clock is everybody's.
 package ledger

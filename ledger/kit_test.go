@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"redial/call"
 	"redial/followup"
+	"redial/internal/postgres/postgrestest"
 	"redial/ledger"
 )
 
@@ -41,21 +43,29 @@ func (c *clock) Advance(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// book is a ledger on a real file under a clock of its own.
-type book struct {
-	*ledger.Ledger
-	*clock
-	tb   testing.TB
-	path string
+// database makes ledgers of one kind, with nothing in them.
+type database struct {
+	driver string
+	fresh  func(testing.TB) (address string)
 }
 
-func open(tb testing.TB) *book {
-	tb.Helper()
-	b := &book{tb: tb, clock: &clock{at: start}, path: filepath.Join(tb.TempDir(), "redial.db")}
-	require.NoError(tb, os.WriteFile(b.path, migrated(), 0o600))
-	b.reopen()
-	tb.Cleanup(func() { _ = b.Ledger.Close() })
-	return b
+var databases = map[string]database{
+	"SQLite":     {"sqlite", freshFile},
+	"PostgreSQL": {"pgx", freshDatabase},
+}
+
+// onEach holds a promise on both databases.
+func onEach(t *testing.T, test func(*testing.T, database)) {
+	t.Helper()
+	for name, d := range databases {
+		t.Run(name, func(t *testing.T) { test(t, d) })
+	}
+}
+
+func freshFile(tb testing.TB) string {
+	path := filepath.Join(tb.TempDir(), "redial.db")
+	require.NoError(tb, os.WriteFile(path, migrated(), 0o600))
+	return "sqlite:" + path
 }
 
 // migrated is a ledger with nothing in it: making its tables takes longer than most tests do.
@@ -77,14 +87,51 @@ var migrated = sync.OnceValue(func() []byte {
 	return file
 })
 
-// reopen closes the file, as a process does that ends, and opens it again.
+func freshDatabase(tb testing.TB) string {
+	return postgrestest.Template(tb, "ledger", func(url string) error {
+		l, err := ledger.Open(ctx, url, ledger.Options{Migrate: true})
+		if err != nil {
+			return err
+		}
+		return l.Close()
+	})
+}
+
+// query runs a statement on a PostgreSQL database, past the ledger.
+func query(tb testing.TB, address, statement string) {
+	tb.Helper()
+	db, err := sql.Open("pgx", address)
+	require.NoError(tb, err)
+	defer db.Close()
+	_, err = db.Exec(statement)
+	require.NoError(tb, err)
+}
+
+// book is a ledger on a real database under a clock of its own.
+type book struct {
+	*ledger.Ledger
+	*clock
+	database
+	tb      testing.TB
+	address string
+}
+
+func (d database) open(tb testing.TB) *book {
+	tb.Helper()
+	b := &book{tb: tb, database: d, clock: &clock{at: start}, address: d.fresh(tb)}
+	b.reopen()
+	tb.Cleanup(func() { _ = b.Ledger.Close() })
+	return b
+}
+
+// reopen closes the ledger, as a process does that ends, and opens it again.
 func (b *book) reopen() {
 	b.tb.Helper()
 	if b.Ledger != nil {
 		require.NoError(b.tb, b.Ledger.Close())
 	}
 	var err error
-	b.Ledger, err = ledger.Open(ctx, "sqlite:"+b.path, ledger.Options{Owner: true, Now: b.Now})
+	b.Ledger, err = ledger.Open(ctx, b.address, ledger.Options{Owner: true, Now: b.Now})
 	require.NoError(b.tb, err)
 }
 
@@ -190,9 +237,18 @@ func (b *book) wakes() []string {
 	return b.woken()
 }
 
-// woken takes what is due for flows, settles it, and returns the contacts that are woken.
+// woken takes what is due for flows, settles it, and returns the contacts that are woken. On PostgreSQL a relay has to grant what a
+// transaction has freed that had a part of the ledger; it is told to, and does so here.
 func (b *book) woken() []string {
 	b.tb.Helper()
+	if b.driver == "pgx" {
+		select {
+		case <-b.Changed():
+			_, err := b.Tick(ctx)
+			require.NoError(b.tb, err)
+		default:
+		}
+	}
 	var woken []string
 	for _, d := range b.due(ledger.ToFlows) {
 		if d.Wake {
@@ -238,10 +294,10 @@ func together(n int, fn func(i int)) {
 	wg.Wait()
 }
 
-// count asks the file itself, past the ledger.
+// count asks the database itself, past the ledger.
 func (b *book) count(query string) (n int) {
 	b.tb.Helper()
-	db, err := sql.Open("sqlite", "file:"+b.path+"?mode=ro")
+	db, err := sql.Open(b.driver, strings.TrimPrefix(b.address, "sqlite:"))
 	require.NoError(b.tb, err)
 	defer db.Close()
 	require.NoError(b.tb, db.QueryRow(query).Scan(&n))

@@ -2,167 +2,127 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/gofrs/flock"
-	"github.com/pressly/goose/v3"
-
-	_ "modernc.org/sqlite" // the driver "sqlite", in pure Go, so that one static binary is enough
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Options say how a ledger is opened. The zero value asks for nothing special.
 type Options struct {
-	// Owner takes the file for this process alone: workers, webhooks and relays need it. Short commands open without.
+	// Owner takes a SQLite file for this process alone: workers, webhooks and relays need it. Short commands open without.
+	// PostgreSQL is shared by as many processes as there are, and has no owner.
 	Owner bool
+	// Migrate brings the tables of a PostgreSQL database up to date, which needs the right to change them; without it, tables
+	// that are too old are an error. A SQLite file is always brought up to date.
+	Migrate bool
 	// Allow tells whether this deployment may dial a target; nil allows all.
 	Allow func(target string) bool
-	// Now is the clock; nil is the system's. For tests.
+	// Now is the clock; nil is the database's: the system's for SQLite, the server's for PostgreSQL. For tests.
 	Now func() time.Time
 }
 
 // Ledger is an open ledger. Its methods may be called by many goroutines at once.
 type Ledger struct {
-	write   *committer
-	read    *sql.DB
-	lock    *flock.Flock
+	db      database
 	allow   func(string) bool
 	now     func() time.Time
 	changed chan struct{}
 }
 
-// ErrOwned is returned when another process owns the file.
-var ErrOwned = errors.New("the ledger is owned by another redial process")
+var (
+	// ErrOwned is returned when another process owns the file.
+	ErrOwned = errors.New("another redial process owns it")
+	// ErrAway is returned when the database server could not be reached, or does not serve yet.
+	ErrAway = errors.New("its server is away")
+)
 
-// Open opens the ledger at address, "sqlite:PATH", and brings its tables up to date. Errors are one line that names the
-// address and the remedy.
+// database is what SQLite and PostgreSQL do in different ways.
+type database interface {
+	// update runs fn in a transaction that is durable when update returns nil. It may run fn more than once; only what the last
+	// run did counts.
+	update(ctx context.Context, a access, fn func(*tx) error) error
+	// view runs fn on one consistent picture.
+	view(ctx context.Context, fn func(*tx) error) error
+	close() error
+}
+
+// access is how much of the ledger a transaction needs for itself. SQLite has one writer, and gives all of it to each.
+type access int
+
+const (
+	// whole: nothing else changes what calls occupy or are promised while this transaction runs. Whoever counts capacity, or gives
+	// it out, needs the whole ledger.
+	whole access = iota
+	// part: others that take a part may run at the same time. A transaction that only frees capacity takes a part: it misses
+	// nobody who starts to wait meanwhile, because that takes the whole. To whom the capacity goes is left to a relay.
+	part
+	// apart: the transaction touches nothing that capacity is counted from.
+	apart
+)
+
+// Open opens the ledger at address: "sqlite:FILE", or a PostgreSQL URL, "postgres://user:password@host/database". Errors are one
+// line that names the address, without its password, and the remedy.
 func Open(ctx context.Context, address string, o Options) (*Ledger, error) {
-	path, err := sqlitePath(address)
-	if err != nil {
-		return nil, err
-	}
 	l := &Ledger{allow: o.Allow, now: o.Now, changed: make(chan struct{}, 1)}
 	if l.allow == nil {
 		l.allow = func(string) bool { return true }
 	}
-	if l.now == nil {
-		l.now = time.Now
+	scheme, rest, _ := strings.Cut(address, ":")
+	var err error
+	switch {
+	case scheme == "sqlite" && rest != "" && !strings.HasPrefix(rest, ":memory:"):
+		l.db, err = openSQLite(ctx, rest, o)
+	case scheme == "postgres" || scheme == "postgresql":
+		l.db, err = openPostgres(ctx, address, o)
+	default:
+		err = fmt.Errorf("REDIAL_DATABASE=%q is no ledger address: write sqlite:FILE, for example sqlite:redial.db, or postgres://user:password@host/database",
+			Name(address))
 	}
-	if o.Owner {
-		if l.lock, err = own(path); err != nil {
-			return nil, err
-		}
-	}
-	if err := l.open(ctx, path); err != nil {
-		l.unlock()
-		return nil, fmt.Errorf("open ledger %s: %w; check that the folder exists and is writable, and that the file is a ledger if it exists (REDIAL_DATABASE)", path, err)
+	if err != nil {
+		return nil, err
 	}
 	return l, nil
 }
 
-func sqlitePath(address string) (string, error) {
-	scheme, path, found := strings.Cut(address, ":")
-	switch {
-	case found && (scheme == "postgres" || scheme == "postgresql"):
-		return "", fmt.Errorf("REDIAL_DATABASE=%s://…: PostgreSQL is not supported by this version: use sqlite:FILE", scheme)
-	case !found || scheme != "sqlite" || path == "" || strings.HasPrefix(path, ":memory:"):
-		return "", fmt.Errorf("REDIAL_DATABASE=%q is no ledger address: write sqlite:FILE, for example sqlite:redial.db", address)
+// Name is an address as it may be shown: without a password.
+func Name(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" && u.User == nil {
+		scheme, _, found := strings.Cut(address, "://")
+		if found && scheme != "sqlite" {
+			return scheme + "://…"
+		}
+		return address
 	}
-	return filepath.Clean(path), nil
+	query := u.Query()
+	for key := range query {
+		if strings.Contains(key, "password") {
+			query.Set(key, "xxxxx")
+		}
+	}
+	u.RawQuery = query.Encode()
+	return u.Redacted()
 }
 
-func own(path string) (*flock.Flock, error) {
-	lock := flock.New(path + ".lock")
-	locked, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("lock ledger %s: %w; check that the folder exists and is writable (REDIAL_DATABASE)", path, err)
-	}
-	if !locked {
-		return nil, fmt.Errorf("ledger %s: %w: stop that process, or give this one a file of its own (REDIAL_DATABASE)", path, ErrOwned)
-	}
-	return lock, nil
-}
-
-func (l *Ledger) open(ctx context.Context, path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return errors.New("it is a folder")
-	}
-	writer, err := sql.Open("sqlite", dsn(path, "rwc"))
-	if err != nil {
-		return err
-	}
-	writer.SetMaxOpenConns(1)
-	if err := migrate(ctx, writer); err != nil {
-		writer.Close()
-		return err
-	}
-	if l.write, err = newCommitter(ctx, writer); err != nil {
-		writer.Close()
-		return err
-	}
-	l.read, err = sql.Open("sqlite", dsn(path, "ro"))
-	return err
-}
-
-func dsn(path, mode string) string {
-	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	q := url.Values{"mode": {mode}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}}
-	u.RawQuery = q.Encode()
-	return u.String()
-}
-
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
-}
-
-// Close waits for writes under way and gives the file back.
-func (l *Ledger) Close() error {
-	err := errors.Join(l.write.close(), l.read.Close())
-	l.unlock()
-	return err
-}
-
-func (l *Ledger) unlock() {
-	if l.lock != nil {
-		_ = l.lock.Unlock()
-	}
-}
+// Close waits for writes under way and gives a file back.
+func (l *Ledger) Close() error { return l.db.close() }
 
 // Ready tells whether the ledger can be written now.
 func (l *Ledger) Ready(ctx context.Context) error {
-	return l.write.do(ctx, func(t *tx) error { return t.exec("UPDATE accounts SET name = name WHERE name = ?", account) })
+	return l.update(ctx, apart, "write", func(t *tx) error { return t.exec("UPDATE accounts SET name = name WHERE name = ?", account) })
 }
 
-// Changed is sent to whenever something may have become due for delivery. One receiver is served: the relay.
+// Changed is sent to whenever something may have become due for delivery by what this process wrote. One receiver is served: the
+// relay.
 func (l *Ledger) Changed() <-chan struct{} { return l.changed }
 
-// update runs fn in a transaction that is durable when update returns nil. Writes of concurrent callers share a commit;
-// fn may therefore wait for others, but sees what they wrote.
-func (l *Ledger) update(ctx context.Context, operation string, fn func(*tx) error) error {
+// update runs fn in a transaction that is durable when update returns nil.
+func (l *Ledger) update(ctx context.Context, a access, operation string, fn func(*tx) error) error {
 	var owed bool
-	err := l.write.do(ctx, func(t *tx) error {
-		t.now = l.now().UTC()
-		t.owed = false
+	err := l.db.update(ctx, a, func(t *tx) error {
+		l.set(t)
 		err := fn(t)
 		owed = t.owed
 		return err
@@ -181,20 +141,19 @@ func (l *Ledger) update(ctx context.Context, operation string, fn func(*tx) erro
 
 // view runs fn on one consistent picture of the ledger.
 func (l *Ledger) view(ctx context.Context, operation string, fn func(*tx) error) error {
-	conn, err := l.read.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("ledger: %s: %w", operation, err)
-	}
-	defer conn.Close()
-	t := &tx{ctx: ctx, conn: conn, now: l.now().UTC()}
-	if err = t.exec("BEGIN"); err == nil {
-		err = fn(t)
-		// Also for a caller that has gone: a connection must not go back to the pool inside a transaction.
-		t.ctx = context.WithoutCancel(ctx)
-		err = errors.Join(err, t.exec("ROLLBACK"))
-	}
+	err := l.db.view(ctx, func(t *tx) error {
+		l.set(t)
+		return fn(t)
+	})
 	if err != nil {
 		return fmt.Errorf("ledger: %s: %w", operation, err)
 	}
 	return nil
+}
+
+// set sets the clock of a transaction.
+func (l *Ledger) set(t *tx) {
+	if l.now != nil {
+		t.now, t.ahead = l.now().UTC(), 0
+	}
 }

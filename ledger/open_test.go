@@ -14,17 +14,20 @@ import (
 
 	"redial/call"
 	"redial/followup"
+	"redial/internal/postgres"
+	"redial/internal/postgres/postgrestest"
 	"redial/ledger"
 )
 
 func TestAFileHasOneOwner(t *testing.T) {
-	b := open(t)
-	_, err := ledger.Open(ctx, "sqlite:"+b.path, ledger.Options{Owner: true})
+	b := databases["SQLite"].open(t)
+	_, err := ledger.Open(ctx, b.address, ledger.Options{Owner: true})
 	require.ErrorIs(t, err, ledger.ErrOwned)
+	require.ErrorContains(t, err, "PostgreSQL", "the way out")
 	require.NotContains(t, err.Error(), "\n")
 
 	// A short command opens beside the owner, and sees and writes the same.
-	beside, err := ledger.Open(ctx, "sqlite:"+b.path, ledger.Options{})
+	beside, err := ledger.Open(ctx, b.address, ledger.Options{})
 	require.NoError(t, err)
 	c, err := beside.Clear(ctx, ask("a", 1))
 	require.NoError(t, err)
@@ -36,14 +39,16 @@ func TestAFileHasOneOwner(t *testing.T) {
 }
 
 func TestOpeningAgainChangesNothing(t *testing.T) {
-	b := open(t)
-	b.place(ask("a", 1))
-	before := b.show("a")
-	b.limits(7, 0, 0)
-	b.reopen()
-	b.reopen()
-	require.Equal(t, before, b.show("a"))
-	require.Equal(t, 1, b.count("SELECT COUNT(*) FROM accounts WHERE lines = 7"), "limits are kept")
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.place(ask("a", 1))
+		before := b.show("a")
+		b.limits(7, 0, 0)
+		b.reopen()
+		b.reopen()
+		require.Equal(t, before, b.show("a"))
+		require.Equal(t, 1, b.count("SELECT COUNT(*) FROM accounts WHERE lines = 7"), "limits are kept")
+	})
 }
 
 func TestANewFileInAFolderWithAnOddName(t *testing.T) {
@@ -66,7 +71,7 @@ func TestAnAddressThatCannotBeOpenedIsOneLineWithTheRemedy(t *testing.T) {
 		"sqlite:":                              "write sqlite:FILE",
 		"sqlite::memory:":                      "write sqlite:FILE",
 		"mysql:x":                              "write sqlite:FILE",
-		"postgres://u:secret@h/db":             "PostgreSQL is not supported",
+		"postgres://u:secret@127.0.0.1:1/db":   "its server is away",
 		"sqlite:" + folder:                     "it is a folder",
 		"sqlite:" + folder + "/none/redial.db": "check that the folder exists",
 		"sqlite:" + rubbish:                    "not a database",
@@ -80,14 +85,16 @@ func TestAnAddressThatCannotBeOpenedIsOneLineWithTheRemedy(t *testing.T) {
 }
 
 func TestAClosedLedgerSaysSo(t *testing.T) {
-	b := open(t)
-	require.NoError(t, b.Ready(ctx))
-	require.NoError(t, b.Ledger.Close())
-	_, err := b.Clear(ctx, ask("a", 1))
-	require.ErrorContains(t, err, "closed")
-	require.ErrorContains(t, b.Ready(ctx), "closed")
-	b.Ledger = nil
-	b.reopen()
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		require.NoError(t, b.Ready(ctx))
+		require.NoError(t, b.Ledger.Close())
+		_, err := b.Clear(ctx, ask("a", 1))
+		require.ErrorContains(t, err, "closed")
+		require.ErrorContains(t, b.Ready(ctx), "closed")
+		b.Ledger = nil
+		b.reopen()
+	})
 }
 
 // Promises 1 and 2, through a crash: what was acknowledged is on disk.
@@ -95,8 +102,8 @@ func TestAClosedLedgerSaysSo(t *testing.T) {
 const childVariable = "REDIAL_LEDGER_TEST_CHILD"
 
 // child dials and hears as fast as it can, and says on its output what was acknowledged to it.
-func child(path string) {
-	l, err := ledger.Open(ctx, "sqlite:"+path, ledger.Options{Owner: true})
+func child(address string) {
+	l, err := ledger.Open(ctx, address, ledger.Options{Owner: true})
 	if err != nil {
 		panic(err)
 	}
@@ -127,9 +134,30 @@ func child(path string) {
 
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "redial.db")
+	t.Run("of the process", func(t *testing.T) {
+		onEach(t, func(t *testing.T, at database) {
+			acknowledgedSurvives(t, at.fresh(t), func() {})
+		})
+	})
+	t.Run("of the PostgreSQL server", func(t *testing.T) {
+		server := postgrestest.Start(t, postgres.Options{})
+		require.NoError(t, server.CreateDatabase(ctx, "ledger", ""))
+		l, err := ledger.Open(ctx, server.URL("ledger"), ledger.Options{Migrate: true})
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+		acknowledgedSurvives(t, server.URL("ledger"), func() {
+			server.Kill()
+			require.NoError(t, server.Restart(ctx))
+		})
+	})
+}
+
+// acknowledgedSurvives kills a process that dials and hears, after something else has crashed, and looks for all that was
+// acknowledged to it.
+func acknowledgedSurvives(t *testing.T, address string, crash func()) {
+	t.Helper()
 	process := exec.Command(os.Args[0], "-test.run=^$")
-	process.Env = append(os.Environ(), childVariable+"="+path)
+	process.Env = append(os.Environ(), childVariable+"="+address)
 	process.Stderr = os.Stderr
 	out, err := process.StdoutPipe()
 	require.NoError(t, err)
@@ -143,13 +171,14 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 		require.NoError(t, err, lines.Text())
 		said[what] = append(said[what], i)
 		if n == 300 {
+			crash()
 			require.NoError(t, process.Process.Kill())
 		}
 	}
 	require.Error(t, process.Wait(), "it was killed")
 	require.NotEmpty(t, said["conclude"])
 
-	l, err := ledger.Open(ctx, "sqlite:"+path, ledger.Options{Owner: true})
+	l, err := ledger.Open(ctx, address, ledger.Options{Owner: true})
 	require.NoError(t, err, "the dead do not own the file")
 	defer l.Close()
 	show := func(i int) ledger.Contact {

@@ -22,7 +22,7 @@ const account = "default"
 // SetLimits sets how many calls the account may carry at the same time and how many dials it may make in a window; 0 is
 // no limit. A raised limit wakes those who can dial now.
 func (l *Ledger) SetLimits(ctx ctx, lines, rate int, window time.Duration) error {
-	return l.update(ctx, "set limits", func(t *tx) error {
+	return l.update(ctx, whole, "set limits", func(t *tx) error {
 		err := t.exec(`INSERT INTO accounts (name, lines, rate, rate_window) VALUES (?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET lines = excluded.lines, rate = excluded.rate, rate_window = excluded.rate_window`,
 			account, lines, rate, window.Microseconds())
@@ -82,7 +82,8 @@ func free(f followup.Facts) int {
 }
 
 // grant wakes as many waiting contacts as can dial now, in the order of the queue. It runs in the transaction that frees
-// something, so that no capacity is ever left unpromised while somebody waits for it.
+// something, so that no capacity is left unpromised while somebody waits for it; where that has a part of the ledger only, a relay
+// sees to it right after.
 //
 // Who was woken and did not ask in time is not woken again: a wake is durable, so that it still asks when its worker is
 // back, and an outage must not fill its history with wakes.
@@ -91,8 +92,12 @@ func (t *tx) grant() error {
 	if err != nil || !waiting {
 		return err
 	}
+	if t.partial {
+		t.owed = true
+		return nil
+	}
 	now := micros(t.now)
-	if err := t.exec(`UPDATE queue SET woken_until = 0, missed = 1 WHERE woken_until > 0 AND woken_until <= ?`, now); err != nil {
+	if err := t.exec(`UPDATE queue SET woken_until = 0, missed = TRUE WHERE woken_until > 0 AND woken_until <= ?`, now); err != nil {
 		return err
 	}
 	var f followup.Facts
@@ -114,13 +119,13 @@ func (t *tx) grant() error {
 	}
 	// Two contacts of one number must not be woken together: the second would only be held again.
 	var next []string
-	// The plus in LIMIT keeps SQLite from compiling the query anew for every value.
-	err = t.each(`SELECT q.workflow_id FROM queue q WHERE +q.woken_until = 0 AND q.missed = 0
+	// The cast in LIMIT keeps SQLite from compiling the query anew for every value.
+	err = t.each(`SELECT q.workflow_id FROM queue q WHERE +q.woken_until = 0 AND NOT q.missed
 			AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.target = q.target AND a.line_until > ?)
 			AND NOT EXISTS (SELECT 1 FROM queue o WHERE o.target = q.target AND o.workflow_id <> q.workflow_id
-				AND (o.woken_until > 0 OR o.missed = 0
+				AND (o.woken_until > 0 OR NOT o.missed
 					AND (o.class, -o.weight, o.arrived_at, o.workflow_id) < (q.class, -q.weight, q.arrived_at, q.workflow_id)))
-			ORDER BY q.class, q.weight DESC, q.arrived_at, q.workflow_id LIMIT +?`, []any{now, n},
+			ORDER BY q.class, q.weight DESC, q.arrived_at, q.workflow_id LIMIT CAST(? AS INTEGER)`, []any{now, n},
 		func(scan func(...any) error) error {
 			var id string
 			err := scan(&id)
@@ -162,7 +167,7 @@ func (t *tx) enqueue(r followup.ClearanceRequest) error {
 	}
 	t.owed = true
 	return t.exec(`INSERT INTO queue (workflow_id, target, class, arrived_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (workflow_id) DO UPDATE SET woken_until = 0, missed = 0, target = excluded.target`,
+		ON CONFLICT (workflow_id) DO UPDATE SET woken_until = 0, missed = FALSE, target = excluded.target`,
 		r.WorkflowID, r.Request.To.URI, class, micros(t.now))
 }
 

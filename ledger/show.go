@@ -127,8 +127,9 @@ func (t *tx) show(workflowID string) (Contact, error) {
 		func(scan func(...any) error) error {
 			var n Notification
 			var at int64
-			err := scan(&at, &n.AttemptKey, &n.Raw, &n.Note)
-			n.At = moment(at)
+			var raw []byte
+			err := scan(&at, &n.AttemptKey, &raw, &n.Note)
+			n.At, n.Raw = moment(at), string(raw)
 			c.Notifications = append(c.Notifications, n)
 			return err
 		}); err != nil {

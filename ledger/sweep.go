@@ -20,7 +20,7 @@ type OpenContact struct {
 // Those opened within the last minute are left to their flows.
 func (l *Ledger) ToSweep(ctx ctx, limit int) ([]OpenContact, error) {
 	var open []OpenContact
-	err := l.update(ctx, "list open contacts", func(t *tx) error {
+	err := l.update(ctx, whole, "list open contacts", func(t *tx) error {
 		open = open[:0]
 		old := micros(t.now.Add(-sweepGrace))
 		err := t.each(`SELECT workflow_id, first_run_id FROM contacts WHERE closed_at = 0 AND opened_at < ? AND swept_at < ? ORDER BY swept_at LIMIT ?`,
@@ -44,7 +44,7 @@ func (l *Ledger) ToSweep(ctx ctx, limit int) ([]OpenContact, error) {
 // told, because nobody decided that this contact was done. It tells whether the contact was still open.
 func (l *Ledger) Abandon(ctx ctx, c OpenContact, canceled bool, why string) (bool, error) {
 	var abandoned bool
-	err := l.update(ctx, "abandon "+c.WorkflowID, func(t *tx) error {
+	err := l.update(ctx, whole, "abandon "+c.WorkflowID, func(t *tx) error {
 		row, found, err := t.contact(c.WorkflowID)
 		if err != nil || !found || !row.closedAt.IsZero() || row.firstRunID != c.FirstRunID {
 			return err
@@ -79,7 +79,7 @@ func (t *tx) escalateAbandoned(workflowID, why string) error {
 // away. It returns how many there were.
 func (l *Ledger) ExpireAttempts(ctx ctx, limit int) (int, error) {
 	var expired int
-	err := l.update(ctx, "expire attempts", func(t *tx) error {
+	err := l.update(ctx, whole, "expire attempts", func(t *tx) error {
 		var keys []string
 		err := t.each(`SELECT key FROM attempts WHERE disposition = '' AND line_until < ? LIMIT ?`, []any{micros(t.now.Add(-sweepGrace)), limit},
 			func(scan func(...any) error) error {
@@ -136,13 +136,16 @@ func (l *Ledger) UnknownAttempts(ctx ctx, limit int) ([]UnknownAttempt, error) {
 // or that was provably not placed, is no longer in doubt and is refused.
 func (l *Ledger) Resolve(ctx ctx, key string, as call.Disposition, who, reason string) (call.Attempt, error) {
 	var a call.Attempt
-	err := l.update(ctx, "resolve "+key, func(t *tx) error {
+	err := l.update(ctx, whole, "resolve "+key, func(t *tx) error {
 		row, found, err := t.attempt(key)
 		switch {
 		case err != nil:
 			return err
 		case !found:
 			return fmt.Errorf("there is no attempt %s: see redial attempt list", key)
+		case t.again && row.attempt.Disposition == as: // it was this, before its commit was in doubt
+			a = row.attempt
+			return nil
 		case row.attempt.State != call.StateUnknown:
 			return fmt.Errorf("attempt %s is %s and not in doubt", key, row.attempt.State)
 		}

@@ -1,66 +1,50 @@
 package ledger
 
 import (
-	"context"
-	"database/sql"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 )
 
-// tx is one transaction: its time, its statements, and whether the relay has to look at what it did.
+// tx is one transaction: its clock, its statements, and what has to be done when it is over.
 type tx struct {
-	ctx   context.Context
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt // prepared once per connection; nil prepares nothing
-	now   time.Time
-	owed  bool
+	session
+	now     time.Time     // the database's time, which pace, leases and all that is written down go by
+	ahead   time.Duration // how far this machine's clock is ahead of that, at least: the request for the time took a while
+	again   bool          // this transaction was tried before, and may even have been committed
+	partial bool          // it does not have the whole ledger, and cannot count what is free
+
+	owed bool // a relay has to look at what was done
 }
 
-func (t *tx) stmt(query string) (*sql.Stmt, error) {
-	if s, ok := t.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := t.conn.PrepareContext(t.ctx, query)
-	if err == nil {
-		t.stmts[query] = s
-	}
-	return s, err
+// session is how the statements of a transaction get to its database. They are written for both: placeholders are question marks.
+type session interface {
+	// exec runs a statement, at the latest before the next one whose answer is waited for, or the commit.
+	exec(query string, args ...any) error
+	// change is exec that waits, and tells how many rows were changed.
+	change(query string, args ...any) (int64, error)
+	rows(query string, args ...any) (rows, error)
+	// forUpdate is what makes a SELECT keep its rows for this transaction.
+	forUpdate() string
+	// leaveOut is what makes a SELECT keep its rows of one table, and leave out those that others keep.
+	leaveOut(table string) string
 }
 
-func (t *tx) exec(query string, args ...any) error {
-	_, err := t.change(query, args...)
-	return err
+// here is a time of the database by this machine's clock.
+func (t *tx) here(at time.Time) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	return at.Add(t.ahead)
 }
 
-// change is exec that tells how many rows it changed.
-func (t *tx) change(query string, args ...any) (int64, error) {
-	var result sql.Result
-	var err error
-	if t.stmts == nil {
-		result, err = t.conn.ExecContext(t.ctx, query, args...)
-	} else {
-		var s *sql.Stmt
-		if s, err = t.stmt(query); err == nil {
-			result, err = s.ExecContext(t.ctx, args...)
-		}
-	}
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-func (t *tx) rows(query string, args ...any) (*sql.Rows, error) {
-	if t.stmts == nil {
-		return t.conn.QueryContext(t.ctx, query, args...)
-	}
-	s, err := t.stmt(query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(t.ctx, args...)
+// rows are the rows of a query, as database/sql has them.
+type rows interface {
+	Next() bool
+	Scan(...any) error
+	Err() error
+	Close() error
 }
 
 // get reads one row into dest, and tells whether there was one.
@@ -73,7 +57,7 @@ func (t *tx) get(query string, args []any, dest ...any) (bool, error) {
 	if !rows.Next() {
 		return false, rows.Err()
 	}
-	return true, errors.Join(rows.Scan(dest...), rows.Close())
+	return true, cmp.Or(rows.Scan(dest...), rows.Close())
 }
 
 // each calls fn for every row of a query; fn scans.

@@ -27,7 +27,7 @@ const (
 	webhooks    = 32               // webhooks under way at most: they have slots of their own, because a receiver may be slow
 	signalFor   = 10 * time.Second // how long one signal may take
 	webhookFor  = 20 * time.Second // how long one webhook may take, its redirects included: there are none
-	lookAtLeast = 5 * time.Second  // how often the ledger is asked although nothing was said to be due: another process may write to it
+	lookAtLeast = time.Second      // how often the ledger is asked although nothing was said to be due: another process may write to it
 	lookFull    = time.Second      // how often it is asked while more is due than there are slots
 )
 
@@ -35,7 +35,7 @@ const (
 type Ledger interface {
 	Due(ctx context.Context, lane ledger.Lane, limit int) ([]ledger.Delivery, error)
 	Delivered(ctx context.Context, d ledger.Delivery, gone bool) error
-	Failed(ctx context.Context, d ledger.Delivery, why string, retryAt time.Time) error
+	Failed(ctx context.Context, d ledger.Delivery, why string, pause time.Duration) error
 	Tick(ctx context.Context) (next time.Time, err error)
 	Changed() <-chan struct{}
 }
@@ -173,9 +173,9 @@ func (r *Relay) deliver(ctx context.Context, d ledger.Delivery) {
 		}
 		err = r.Ledger.Delivered(ctx, d, gone)
 	} else {
-		retryAt := time.Now().Add(r.pause(d))
-		log.Warn("a delivery failed", zap.Error(err), zap.Time("again_at", retryAt))
-		err = r.Ledger.Failed(ctx, d, err.Error(), retryAt)
+		pause := r.pause(d)
+		log.Warn("a delivery failed", zap.Error(err), zap.Duration("again_in", pause))
+		err = r.Ledger.Failed(ctx, d, err.Error(), pause)
 	}
 	if err != nil {
 		log.Warn("a delivery could not be written down and will be made again", zap.Error(err))

@@ -4,8 +4,10 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -51,6 +53,9 @@ type Config struct {
 	// signature does not hold is kept and not believed. The gateway documents neither header nor secret: it has to be
 	// asked for, and the token in the URL is the credential either way.
 	SignatureSecret []byte
+	// TrustedProxies are the proxies whose X-Forwarded-For says whom a request is from (REDIAL_TRUSTED_PROXIES). Only the
+	// access log asks. Empty: no header is believed, and the log names the peer that connected.
+	TrustedProxies []netip.Prefix
 }
 
 // Webhook is the public handler: POST /notify/{token}, GET /healthz, GET /readyz, and nothing else.
@@ -61,19 +66,31 @@ type Webhook struct {
 	draining atomic.Bool
 }
 
-// New makes a webhook.
+// New makes a webhook. It panics when a trusted proxy is no valid range of addresses, which no parser returns.
 func New(c Config) *Webhook {
 	w := &Webhook{Config: c, engine: gin.New(), storeFor: storeFor}
 	// The gateway follows no redirect: a path is right, or it is unknown.
 	w.engine.RedirectTrailingSlash = false
 	w.engine.HandleMethodNotAllowed = false
-	// The log names the peer that connected: what a header says of who that is, anybody can write.
-	w.engine.ForwardedByClientIP = false
+	w.trust(c.TrustedProxies)
 	w.engine.Use(w.log, w.recover)
 	w.engine.POST(notify.Path+":token", w.notify)
 	w.engine.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
 	w.engine.GET("/readyz", w.ready)
 	return w
+}
+
+// trust makes gin believe these proxies, and nobody else: told nothing, it believes everybody.
+func (w *Webhook) trust(proxies []netip.Prefix) {
+	ranges := make([]string, len(proxies))
+	for i, p := range proxies {
+		ranges[i] = p.String()
+	}
+	// No other header: a proxy that does not know X-Real-IP passes on what anybody has written into it.
+	w.engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
+	if err := w.engine.SetTrustedProxies(ranges); err != nil {
+		panic(fmt.Sprintf("webhook: trusted proxies: %v", err))
+	}
 }
 
 // ServeHTTP serves the routes.

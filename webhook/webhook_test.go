@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,12 @@ type door struct {
 
 func open(t *testing.T, wrap ...func(webhook.Ledger) webhook.Ledger) *door {
 	t.Helper()
+	return openTrusting(t, nil, wrap...)
+}
+
+// openTrusting opens a webhook behind trusted proxies.
+func openTrusting(t *testing.T, proxies []netip.Prefix, wrap ...func(webhook.Ledger) webhook.Ledger) *door {
+	t.Helper()
 	d := &door{t: t, path: filepath.Join(t.TempDir(), "redial.db")}
 	var err error
 	d.ledger, err = ledger.Open(t.Context(), "sqlite:"+d.path, ledger.Options{Owner: true})
@@ -57,7 +64,7 @@ func open(t *testing.T, wrap ...func(webhook.Ledger) webhook.Ledger) *door {
 	for _, w := range wrap {
 		l = w(l)
 	}
-	d.Webhook = webhook.New(webhook.Config{Ledger: l, Tokens: d.keys, Logger: zap.New(core)})
+	d.Webhook = webhook.New(webhook.Config{Ledger: l, Tokens: d.keys, Logger: zap.New(core), TrustedProxies: proxies})
 	d.server = httptest.NewServer(d.Webhook)
 	t.Cleanup(d.server.Close)
 	return d
@@ -409,13 +416,44 @@ func TestAPanicIsA500AndShowsNoToken(t *testing.T) {
 	require.Equal(t, 1, d.logs.FilterMessage("panic").Len())
 }
 
-func TestTheLogDoesNotBelieveWhoARequestSaysItIsFrom(t *testing.T) {
-	d := open(t)
+// from is whom the access log says that a request with these headers, from this machine, is from.
+func (d *door) from(headers ...string) string {
+	d.t.Helper()
 	r, err := http.NewRequest(http.MethodPost, d.server.URL+"/notify/x", nil)
-	require.NoError(t, err)
-	r.Header.Set("X-Forwarded-For", "203.0.113.7")
+	require.NoError(d.t, err)
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Add(name, value)
+	}
 	response, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
+	require.NoError(d.t, err)
 	response.Body.Close()
-	require.Equal(t, "127.0.0.1", d.logs.FilterMessage("request").All()[0].ContextMap()["from"])
+	requests := d.logs.FilterMessage("request").TakeAll()
+	return requests[len(requests)-1].ContextMap()["from"].(string)
+}
+
+func TestTheLogDoesNotBelieveWhoARequestSaysItIsFrom(t *testing.T) {
+	for name, trusted := range map[string][]netip.Prefix{
+		"nobody is trusted":  nil,
+		"others are trusted": {netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := openTrusting(t, trusted)
+			for _, header := range []string{"X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP", "X-Appengine-Remote-Addr"} {
+				require.Equal(t, "127.0.0.1", d.from(header+": 203.0.113.7"), header)
+			}
+		})
+	}
+}
+
+func TestTheLogBelievesATrustedProxyAndNobodyBeforeIt(t *testing.T) {
+	d := openTrusting(t, []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")})
+	require.Equal(t, "127.0.0.1", d.from(), "the proxy itself asks")
+	require.Equal(t, "203.0.113.7", d.from("X-Forwarded-For: 203.0.113.7"))
+	require.Equal(t, "203.0.113.7", d.from("X-Forwarded-For: 198.51.100.1, 203.0.113.7"), "the caller wrote the first one")
+	require.Equal(t, "203.0.113.7", d.from("X-Forwarded-For: 198.51.100.1", "X-Forwarded-For: 203.0.113.7"), "a proxy may add a line of its own")
+	require.Equal(t, "203.0.113.7", d.from("X-Forwarded-For: 198.51.100.1, 203.0.113.7, 10.1.2.3"), "a proxy behind a proxy")
+	require.Equal(t, "2001:db8::7", d.from("X-Forwarded-For: 2001:db8::7"))
+	require.Equal(t, "127.0.0.1", d.from("X-Forwarded-For: nonsense"))
+	require.Equal(t, "127.0.0.1", d.from("X-Real-IP: 203.0.113.7"), "anybody may have written that one")
 }

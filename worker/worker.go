@@ -3,13 +3,17 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"go.uber.org/zap"
 
 	"redial/activities"
 	"redial/workflows"
@@ -19,49 +23,98 @@ import (
 // worker never makes an attempt unknown.
 const StopTimeout = activities.DialoutTimeout + 5*time.Second
 
-// Config is what a worker needs. Client and Activities are required.
+// Config is what a worker needs. Client, Activities and Logger are required.
 type Config struct {
 	Client     client.Client
 	Activities *activities.Activities
+	Logger     *zap.Logger
 	// Flows are further flows to host, by their type names.
 	Flows map[string]any
+	// Deployment is the version of a worker deployment that this worker belongs to; zero: its flows have no version.
+	Deployment Deployment
 }
 
-// Run hosts flows and activities until ctx ends, then stops within StopTimeout. There are two task queues: flows and what
-// only writes to the ledger on the one, dials on the other, so that dialing alone can be stopped.
-func Run(ctx context.Context, c Config) error {
-	fatal := make(chan error, 2)
-	options := sdk.Options{WorkerStopTimeout: StopTimeout, DisableRegistrationAliasing: true, OnFatalError: func(err error) { fatal <- err }}
-	flows := sdk.New(c.Client, workflows.TaskQueue, options)
-	flows.RegisterWorkflowWithOptions(workflows.OutboundCall, workflow.RegisterOptions{Name: workflows.NameOutboundCall})
-	for name, flow := range c.Flows {
-		flows.RegisterWorkflowWithOptions(flow, workflow.RegisterOptions{Name: name})
-	}
-	for name, fn := range map[string]any{
-		activities.NameConclude: c.Activities.Conclude,
-		activities.NameGiveUp:   c.Activities.GiveUp,
-		activities.NameFinish:   c.Activities.Finish,
-		activities.NameEscalate: c.Activities.Escalate,
-	} {
-		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
-	}
-	options.DisableWorkflowWorker = true
-	dials := sdk.New(c.Client, workflows.DialTaskQueue, options)
-	dials.RegisterActivityWithOptions(c.Activities.Dialout, activity.RegisterOptions{Name: activities.NameDialout})
+// Worker hosts flows and activities on two task queues: flows and what only writes to the ledger on the one, dials on the
+// other, so that dialing alone can be stopped.
+type Worker struct {
+	Config
+	polling atomic.Bool
+}
 
+// New makes a worker.
+func New(c Config) *Worker { return &Worker{Config: c} }
+
+// Run hosts flows and activities until ctx ends. Then it takes no new work, lets what is under way finish, and returns
+// within StopTimeout. It returns earlier, with an error, when the server no longer lets it work.
+func (w *Worker) Run(ctx context.Context) error {
+	fatal := make(chan error, 2)
+	options := sdk.Options{WorkerStopTimeout: StopTimeout, DisableRegistrationAliasing: true, DeploymentOptions: w.Deployment.options(),
+		OnFatalError: func(err error) { fatal <- err }}
+	flows, dials := w.flows(options), w.dials(options)
 	if err := flows.Start(); err != nil {
 		return fmt.Errorf("start worker on task queue %s: %w", workflows.TaskQueue, err)
 	}
-	defer flows.Stop()
 	if err := dials.Start(); err != nil {
+		flows.Stop()
 		return fmt.Errorf("start worker on task queue %s: %w", workflows.DialTaskQueue, err)
 	}
-	// Dials stop first: their answers still have to reach the flows' history.
-	defer dials.Stop()
+	w.polling.Store(true)
+	defer w.stop(flows, dials)
+	if w.Deployment.Name != "" {
+		watching, stop := context.WithCancel(ctx)
+		defer stop()
+		go w.Deployment.watch(watching, w.Client, w.Logger)
+	}
 	select {
 	case <-ctx.Done():
 		return nil
 	case err := <-fatal:
 		return fmt.Errorf("worker: %w", err)
 	}
+}
+
+// stop stops both at once: the answer to a dial under way reaches its flow's history also when no flow is hosted any more,
+// and the flow goes on at another worker.
+func (w *Worker) stop(flows, dials sdk.Worker) {
+	w.polling.Store(false)
+	var stopped sync.WaitGroup
+	stopped.Go(flows.Stop)
+	stopped.Go(dials.Stop)
+	stopped.Wait()
+}
+
+func (w *Worker) flows(o sdk.Options) sdk.Worker {
+	flows := sdk.New(w.Client, workflows.TaskQueue, o)
+	flows.RegisterWorkflowWithOptions(workflows.OutboundCall, workflow.RegisterOptions{Name: workflows.NameOutboundCall})
+	for name, flow := range w.Flows {
+		flows.RegisterWorkflowWithOptions(flow, workflow.RegisterOptions{Name: name})
+	}
+	for name, fn := range map[string]any{
+		activities.NameConclude: w.Activities.Conclude,
+		activities.NameGiveUp:   w.Activities.GiveUp,
+		activities.NameFinish:   w.Activities.Finish,
+		activities.NameEscalate: w.Activities.Escalate,
+	} {
+		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
+	}
+	return flows
+}
+
+func (w *Worker) dials(o sdk.Options) sdk.Worker {
+	o.DisableWorkflowWorker = true
+	dials := sdk.New(w.Client, workflows.DialTaskQueue, o)
+	dials.RegisterActivityWithOptions(w.Activities.Dialout, activity.RegisterOptions{Name: activities.NameDialout})
+	return dials
+}
+
+// Ready tells why the worker takes no work now: it has not started, it is stopping, or its server cannot be reached. Nil: it
+// takes work.
+func (w *Worker) Ready(ctx context.Context) error {
+	if !w.polling.Load() {
+		return errors.New("the worker does not poll: it is starting or stopping")
+	}
+	if _, err := w.Client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("temporal cannot be reached: %w", err)
+	}
+	return nil
 }

@@ -169,8 +169,8 @@ func (p *product) startRoles(ctx context.Context, _ productOptions) error {
 	p.background(ctx, r.Run)
 	p.background(ctx, func(ctx context.Context) error { return serve.Run(ctx, listener, w, p.log) })
 	p.background(ctx, func(ctx context.Context) error {
-		return worker.Run(ctx, worker.Config{Client: p.client, Activities: &activities.Activities{
-			Ledger: p.ledger, Gateway: p.gateway, NotifyURLs: urls, Caller: caller}})
+		return worker.New(worker.Config{Client: p.client, Logger: p.log.Named("worker"), Activities: &activities.Activities{
+			Ledger: p.ledger, Gateway: p.gateway, NotifyURLs: urls, Caller: caller}}).Run(ctx)
 	})
 	return nil
 }

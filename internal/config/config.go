@@ -36,15 +36,28 @@ type Config struct {
 	EscalationSecret string   `env:"REDIAL_ESCALATION_SECRET"`
 	IDSecret         string   `env:"REDIAL_ID_SECRET"`
 	WebhookAddr      string   `env:"REDIAL_WEBHOOK_ADDR" envDefault:":8081"`
+	ConsoleAddr      string   `env:"REDIAL_CONSOLE_ADDR" envDefault:"127.0.0.1:8080"`
+	ConsoleSecret    string   `env:"REDIAL_CONSOLE_SECRET"`
 	Database         string   `env:"REDIAL_DATABASE" envDefault:"sqlite:redial.db"`
 	DialRate         Rate     `env:"REDIAL_DIAL_RATE" envDefault:"55/1m"`
 	MaxCalls         Positive `env:"REDIAL_MAX_CALLS" envDefault:"10"`
 	AllowTo          Targets  `env:"REDIAL_ALLOW_TO"`
 	LogLevel         string   `env:"REDIAL_LOG_LEVEL" envDefault:"info"`
+
+	WebhookTLSCert string  `env:"REDIAL_WEBHOOK_TLS_CERT"` // files; both or neither
+	WebhookTLSKey  string  `env:"REDIAL_WEBHOOK_TLS_KEY"`
+	TrustedProxies Proxies `env:"REDIAL_TRUSTED_PROXIES"`
+
+	HealthAddr string     `env:"REDIAL_HEALTH_ADDR" envDefault:"127.0.0.1:8082"`
+	DrainDelay Delay      `env:"REDIAL_DRAIN_DELAY" envDefault:"5s"`
+	Deployment Deployment `env:"REDIAL_DEPLOYMENT"`
+	BuildID    string     `env:"REDIAL_BUILD_ID"`
+	Versioning Versioning `env:"REDIAL_VERSIONING" envDefault:"auto-upgrade"`
 }
 
 // secrets may also be given as the name of a file, in a variable with _FILE behind its name.
-var secrets = []string{"KORE_CLIENT_SECRET", "KORE_SIGNATURE_SECRET", "REDIAL_NOTIFY_SECRET", "REDIAL_ESCALATION_SECRET", "REDIAL_ID_SECRET"}
+var secrets = []string{"KORE_CLIENT_SECRET", "KORE_SIGNATURE_SECRET", "REDIAL_NOTIFY_SECRET", "REDIAL_DATABASE", "REDIAL_ESCALATION_SECRET", "REDIAL_ID_SECRET",
+	"REDIAL_CONSOLE_SECRET", "REDIAL_DATABASE"}
 
 // Error is what is wrong with one variable, in one line.
 type Error struct{ Variable, Problem string }
@@ -89,6 +102,15 @@ func (c Config) NotifyKeys() (token.Keys, error) {
 	k, err := token.ParseKeys(c.NotifySecret)
 	if err != nil {
 		return k, &Error{"REDIAL_NOTIFY_SECRET", err.Error()}
+	}
+	return k, nil
+}
+
+// ConsoleKeys are the keys of the console's bearer tokens.
+func (c Config) ConsoleKeys() (token.Keys, error) {
+	k, err := token.ParseKeys(c.ConsoleSecret)
+	if err != nil {
+		return k, &Error{"REDIAL_CONSOLE_SECRET", err.Error()}
 	}
 	return k, nil
 }
@@ -151,6 +173,44 @@ func (r *Rate) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is no rate: write dials per window, such as 55/1m", text)
 	}
 	*r = Rate{int(n), window}
+	return nil
+}
+
+// Delay is a time of at least nothing.
+type Delay time.Duration
+
+func (d *Delay) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil || parsed < 0 {
+		return fmt.Errorf("%q is no delay: write it like 5s, or 0s for none", text)
+	}
+	*d = Delay(parsed)
+	return nil
+}
+
+// Deployment is the name of a Temporal worker deployment. The server keeps some characters for itself.
+type Deployment string
+
+func (d *Deployment) UnmarshalText(text []byte) error {
+	if strings.ContainsAny(string(text), ".: \t\n") || strings.HasPrefix(string(text), "__") {
+		return fmt.Errorf("%q is no name of a worker deployment: write a word without dots, colons and spaces, such as redial", text)
+	}
+	*d = Deployment(text)
+	return nil
+}
+
+// Versioning says what becomes of flows under way when another build takes over.
+type Versioning string
+
+const (
+	AutoUpgrade Versioning = "auto-upgrade" // they move to the current build at their next step
+	Pinned      Versioning = "pinned"       // they end on the build that began them
+)
+
+func (v *Versioning) UnmarshalText(text []byte) error {
+	if *v = Versioning(text); *v != AutoUpgrade && *v != Pinned {
+		return fmt.Errorf("%q is no way of versioning: write auto-upgrade or pinned", text)
+	}
 	return nil
 }
 

@@ -27,6 +27,8 @@ func TestAMalformedValueIsOneLineThatNamesTheVariableAndTheRemedy(t *testing.T) 
 		"REDIAL_MAX_CALLS": {"0", "at least 1"},
 		"KORE_TIMEZONE":    {"Mars/Olympus", "Europe/Paris"},
 		"REDIAL_ALLOW_TO":  {"+1415, nobody", "sip:user@host"},
+
+		"REDIAL_TRUSTED_PROXIES": {"10.0.0.5, proxy.internal", "10.0.0.0/8"},
 	} {
 		_, err := config.From(map[string]string{variable: c.value})
 		if err == nil || !strings.HasPrefix(err.Error(), variable+": ") || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {

@@ -1,9 +1,5 @@
 // Package devserver runs Temporal's development server as a child process: for `redial demo` and
-// `redial dev`, which must work on a machine that has no Temporal, and for tests that need the real engine.
-//
-// The child never outlives its parent. Stop ends it in order; on Linux it also ends when the parent is
-// killed outright. It has a process group of its own, so that Ctrl-C in a terminal reaches the parent alone,
-// which can then finish what it has under way before it takes the engine down.
+// `redial dev`, which must work on a machine that has no Temporal, and for tests that need the real engine. The child never outlives its parent: see package process.
 package devserver
 
 import (
@@ -16,19 +12,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"redial/internal/process"
 )
 
 const (
-	host = "127.0.0.1"
-
 	// startLimit holds when the caller's context has no deadline. A start takes some tenths of a second, more
 	// on a machine that is busy or reads the binary for the first time.
 	startLimit = time.Minute
-
-	// stopGrace is what the server gets to end in order. It needs about one second.
-	stopGrace = 10 * time.Second
 
 	// portTries bounds how often a start is repeated because a port was taken meanwhile. The server chooses
 	// ports for its inner services by itself, so that even a start on given ports may lose one.
@@ -50,17 +42,14 @@ type Options struct {
 
 // Server is a running development server. Its methods may be called from several goroutines.
 type Server struct {
+	*process.Service
 	options Options // with binary and ports as chosen
-
-	turn sync.Mutex // serialises Stop, Kill and Restart
-	mu   sync.Mutex
-	proc *process
 }
 
 // Start starts a server and returns when it is able to run workflows, or with an error that says in one
 // line what to do, and what the server said last. ctx bounds the start only: the server runs until Stop.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	return start(ctx, o, freePort)
+	return start(ctx, o, process.FreePort)
 }
 
 func start(ctx context.Context, o Options, pick func() (int, error)) (*Server, error) {
@@ -78,20 +67,20 @@ func start(ctx context.Context, o Options, pick func() (int, error)) (*Server, e
 		if given.port == 0 || given.use == "UI" && o.Headless {
 			continue
 		}
-		if err := checkFree(given.port); err != nil {
+		if err := process.CheckFree(given.port); err != nil {
 			return nil, fmt.Errorf("start the Temporal dev server: %s port %d on %s cannot be used (%w): "+
-				"stop what listens there, or choose another port", given.use, given.port, host, err)
+				"stop what listens there, or choose another port", given.use, given.port, process.Host, err)
 		}
 	}
 	chosen, proc, err := launch(ctx, o, pick)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{options: chosen, proc: proc}, nil
+	return &Server{Service: process.Serve(proc), options: chosen}, nil
 }
 
 // launch starts a process and waits for it, anew while ports are lost to others between choice and use.
-func launch(ctx context.Context, o Options, pick func() (int, error)) (Options, *process, error) {
+func launch(ctx context.Context, o Options, pick func() (int, error)) (Options, *process.Process, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, startLimit)
@@ -116,15 +105,15 @@ func launch(ctx context.Context, o Options, pick func() (int, error)) (Options, 
 		if err != nil {
 			return o, nil, fmt.Errorf("start the Temporal dev server: %w", err)
 		}
-		if err = proc.waitReady(ctx, chosen); err == nil {
+		if err = proc.AwaitReady(ctx, chosen.untilReady); err == nil {
 			if err = finishDatabase(chosen.DatabaseFile); err == nil {
 				return chosen, proc, nil
 			}
 		}
-		proc.kill()
-		if !proc.output.lostPort() || try == portTries || ctx.Err() != nil {
+		proc.Kill()
+		if !proc.LostPort() || try == portTries || ctx.Err() != nil {
 			return o, nil, fmt.Errorf("start the Temporal dev server (%s, gRPC port %d): %w; %s; it said last: %s",
-				chosen.Binary, chosen.FrontendPort, err, remedy(err, chosen), proc.output.lastLines())
+				chosen.Binary, chosen.FrontendPort, err, remedy(err, chosen), proc.LastLines())
 		}
 	}
 }
@@ -146,7 +135,7 @@ func remedy(err error, o Options) string {
 func (o Options) arguments() []string {
 	args := []string{
 		"server", "start-dev",
-		"--ip", host,
+		"--ip", process.Host,
 		"--port", strconv.Itoa(o.FrontendPort),
 
 		// The server's defaults protect a shared cluster from one client. Here there is one client, and what
@@ -184,74 +173,21 @@ func environment() []string {
 }
 
 // Address is the gRPC address, for TEMPORAL_ADDRESS or client.Options.HostPort.
-func (s *Server) Address() string {
-	return net.JoinHostPort(host, strconv.Itoa(s.options.FrontendPort))
-}
+func (s *Server) Address() string { return s.options.address() }
 
 // UIURL is the address of the web UI, or "" for a headless server.
 func (s *Server) UIURL() string {
 	if s.options.Headless {
 		return ""
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(s.options.UIPort))
-}
-
-// Pid is the process id of the server, as started last.
-func (s *Server) Pid() int { return s.process().cmd.Process.Pid }
-
-// Done is closed when the process that runs now has ended. After Restart there is another channel.
-func (s *Server) Done() <-chan struct{} { return s.process().done }
-
-// Err says why the server ended by itself: nil while it runs, and after Stop or Kill.
-func (s *Server) Err() error {
-	p := s.process()
-	select {
-	case <-p.done:
-	default:
-		return nil
-	}
-	if p.asked.Load() {
-		return nil
-	}
-	return fmt.Errorf("the Temporal dev server at %s ended by itself (%s); it said last: %s",
-		s.Address(), p.exit(), p.output.lastLines())
-}
-
-// Stop ends the server in order, and by force when it takes more than ten seconds or than ctx allows; it
-// returns when the process is gone. Stopping a server that has ended is no error.
-func (s *Server) Stop(ctx context.Context) error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	return s.process().stop(ctx)
-}
-
-// Kill ends the server at once, as a crash would, and returns when the process is gone.
-func (s *Server) Kill() {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.process().kill()
+	return "http://" + net.JoinHostPort(process.Host, strconv.Itoa(s.options.UIPort))
 }
 
 // Restart stops the server, if it runs, and starts it on the same ports and the same database file. A server
 // in memory starts empty.
 func (s *Server) Restart(ctx context.Context) error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	if err := s.process().stop(ctx); err != nil {
-		return err
-	}
-	_, proc, err := launch(ctx, s.options, freePort)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.proc = proc
-	s.mu.Unlock()
-	return nil
-}
-
-func (s *Server) process() *process {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.proc
+	return s.Replace(ctx, func(ctx context.Context) (*process.Process, error) {
+		_, proc, err := launch(ctx, s.options, process.FreePort)
+		return proc, err
+	})
 }

@@ -1,18 +1,17 @@
 package devserver
 
 import (
-	"bufio"
 	"context"
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"redial/internal/process"
 )
 
 const (
@@ -49,19 +48,9 @@ func Find() (string, error) {
 		}
 	}
 
-	var places []string
-	if self, err := os.Executable(); err == nil {
-		if self, err = filepath.EvalSymlinks(self); err == nil {
-			places = append(places, filepath.Dir(self))
-		}
-	}
-	if root, err := moduleRoot(); err == nil {
-		places = append(places, filepath.Join(root, "bin"))
-	}
-	for _, place := range places {
-		if path, err := exec.LookPath(filepath.Join(place, "temporal")); err == nil {
-			return path, nil
-		}
+	path, places := process.FindBuilt("temporal")
+	if path != "" {
+		return path, nil
 	}
 	return "", fmt.Errorf("find the temporal CLI: %s, and none is built in %s; run `make bin/temporal` in Redial's "+
 		"repository (`make demo` does), install release %s or newer, or set %s",
@@ -113,37 +102,4 @@ func numbers(version string) (n [3]int) {
 		n[i], _ = strconv.Atoi(part)
 	}
 	return n
-}
-
-// moduleRoot is the folder at or above the working directory whose go.mod declares the module redial.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if declaresRedial(filepath.Join(dir, "go.mod")) {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("not inside the module redial")
-		}
-		dir = parent
-	}
-}
-
-func declaresRedial(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = file.Close() }()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		if fields := strings.Fields(lines.Text()); len(fields) >= 2 && fields[0] == "module" {
-			return fields[1] == "redial"
-		}
-	}
-	return false
 }

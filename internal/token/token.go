@@ -121,13 +121,7 @@ func (k Keys) Mint(attemptKey string, expires time.Time) (string, error) {
 	case expires.Unix() <= 0:
 		return "", errors.New("mint token: no expiry was given; say until when notifications are expected")
 	}
-	signer := k.keys[0]
-	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Subject: attemptKey, Expires: expires.Unix(), Use: k.purpose})
-	delete(t.Header, "typ")
-	if signer.id != "" {
-		t.Header["kid"] = signer.id
-	}
-	signed, err := t.SignedString(signer.secret)
+	signed, err := k.sign(claims{Subject: attemptKey, Expires: expires.Unix(), Use: k.purpose})
 	if err != nil {
 		return "", fmt.Errorf("mint token: %w", err)
 	}
@@ -136,6 +130,17 @@ func (k Keys) Mint(attemptKey string, expires time.Time) (string, error) {
 			len(signed), maxToken)
 	}
 	return signed, nil
+}
+
+// sign signs with the first key.
+func (k Keys) sign(c jwt.Claims) (string, error) {
+	signer := k.keys[0]
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
+	delete(t.Header, "typ")
+	if signer.id != "" {
+		t.Header["kid"] = signer.id
+	}
+	return t.SignedString(signer.secret)
 }
 
 // Open returns the attempt that a token names. A token past its expiry is late and still good: what it brings is kept.

@@ -1,4 +1,4 @@
-package devserver
+package postgres
 
 import (
 	"bytes"
@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// kept is how much of the server's output is held for error messages. It is quiet: warnings only.
+// kept is how much of the output is held for error messages.
 const kept = 16 << 10
 
-// output keeps the end of what the server writes, and passes all of it to the log file when there is one.
+// output keeps the end of what the process writes, and passes all of it to the log file when there is one.
 type output struct {
 	mu   sync.Mutex
 	tail []byte
@@ -25,7 +25,7 @@ func (o *output) Write(b []byte) (int, error) {
 		o.tail = append(o.tail[:0], o.tail[excess:]...)
 	}
 	if o.file != nil {
-		// A full disk must not stop the server: a failed write here would close its pipe.
+		// A full disk must not stop the process: a failed write here would close its pipe.
 		_, _ = o.file.Write(b)
 	}
 	return len(b), nil
@@ -56,9 +56,9 @@ func (o *output) lastLines() string {
 	return strings.Join(lines[max(0, len(lines)-3):], " | ")
 }
 
-// lostPort tells whether the server ended because somebody else had bound one of its ports first.
+// lostPort tells whether the process has complained that somebody else had bound one of its ports first.
 func (o *output) lostPort() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return bytes.Contains(o.tail, []byte("address already in use"))
+	return bytes.Contains(o.tail, []byte("ddress already in use"))
 }

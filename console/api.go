@@ -1,0 +1,161 @@
+package console
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"redial/ledger"
+)
+
+//go:embed openapi.json
+var document []byte
+
+const (
+	pageSize     = 100 // contacts in a page, where the request does not say
+	maxPage      = 500 // contacts in a page at the most
+	maxInDoubt   = 200 // attempts in doubt that are listed at the most, as by redial attempt list
+	noCampaign   = "-" // names the contacts without a campaign, as in workflow ids
+	maxParameter = 300 // bytes of a parameter; no id is longer
+)
+
+func (k *Console) api(g *gin.RouterGroup) {
+	g.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) })
+	g.GET("/contacts", k.contacts)
+	g.GET("/contacts/:id", k.contact)
+	g.GET("/attempts", k.attempts)
+	g.GET("/capacity", k.capacity)
+}
+
+// shown is what redial show prints as JSON.
+type shown struct {
+	ledger.Contact
+	Run json.RawMessage `json:"run,omitempty"` // live, when a worker answers
+}
+
+func (k *Console) contact(c *gin.Context) {
+	id, err := url.PathUnescape(c.Param("id"))
+	if err != nil || !text(id) {
+		refuse(c, http.StatusBadRequest, "the id is no text: write it as one segment of a path, as in redial%2F-%2Fanna")
+		return
+	}
+	ctx := c.Request.Context()
+	ids, err := k.Ledger.Named(ctx, id)
+	switch {
+	case err != nil:
+		k.fail(c, err)
+		return
+	case len(ids) > 1:
+		refuse(c, http.StatusConflict, fmt.Sprintf("the contact id is used in several campaigns: ask for one of %s", strings.Join(ids, ", ")))
+		return
+	case len(ids) == 0:
+		refuse(c, http.StatusNotFound, "there is no such contact: it was not dialed with this ledger")
+		return
+	}
+	contact, err := k.Ledger.Show(ctx, ids[0])
+	if err != nil {
+		k.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, shown{contact, k.live(ctx, contact.WorkflowID)})
+}
+
+func (k *Console) live(ctx context.Context, workflowID string) json.RawMessage {
+	if k.Runs == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveFor)
+	defer cancel()
+	return k.Runs.Status(ctx, workflowID)
+}
+
+// page is a page of contacts.
+type page struct {
+	Contacts []ledger.ContactLine `json:"contacts"`
+	Next     string               `json:"next,omitempty"` // what to give as after for the next page; absent: this is the last
+}
+
+func (k *Console) contacts(c *gin.Context) {
+	limit, err := size(c.Query("limit"))
+	after := c.Query("after")
+	var campaign *string
+	if name, given := c.GetQuery("campaign"); given {
+		if campaign = &name; name == noCampaign {
+			campaign = new(string)
+		}
+		err = errors.Join(err, named(name))
+	}
+	if after != "" && !text(after) {
+		err = errors.Join(err, errors.New("after: give what the page before said as next"))
+	}
+	if err != nil {
+		refuse(c, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
+		return
+	}
+	list, err := k.Ledger.Contacts(c.Request.Context(), campaign, after, limit+1) // one more tells whether there is a next page
+	if err != nil {
+		k.fail(c, err)
+		return
+	}
+	p := page{Contacts: list}
+	if len(list) > limit {
+		p.Contacts = list[:limit]
+		p.Next = list[limit-1].WorkflowID
+	}
+	c.JSON(http.StatusOK, p)
+}
+
+// size is how many contacts a page has.
+func size(given string) (int, error) {
+	if given == "" {
+		return pageSize, nil
+	}
+	n, err := strconv.Atoi(given)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, fmt.Errorf("limit: give a number from 1 to %d", maxPage)
+	}
+	return n, nil
+}
+
+func named(campaign string) error {
+	if !text(campaign) {
+		return errors.New("campaign: give the name of a campaign, or - for contacts without one")
+	}
+	return nil
+}
+
+// text tells whether a parameter can be part of what the ledger holds: PostgreSQL takes neither other bytes nor NUL.
+func text(s string) bool {
+	return s != "" && len(s) <= maxParameter && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+}
+
+func (k *Console) attempts(c *gin.Context) {
+	if c.Query("state") != "unknown" {
+		refuse(c, http.StatusBadRequest, "state: give unknown; only attempts in doubt are listed")
+		return
+	}
+	list, err := k.Ledger.UnknownAttempts(c.Request.Context(), maxInDoubt)
+	if err != nil {
+		k.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, list)
+}
+
+func (k *Console) capacity(c *gin.Context) {
+	capacity, err := k.Ledger.Capacity(c.Request.Context())
+	if err != nil {
+		k.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, capacity)
+}

@@ -1,0 +1,6 @@
+package console
+
+import "github.com/gin-gonic/gin"
+
+// Routes are what a console serves.
+func Routes(k *Console) gin.RoutesInfo { return k.engine.Routes() }

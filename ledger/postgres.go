@@ -1,0 +1,368 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/puddle/v2"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/postgres/*.sql
+var postgresMigrations embed.FS
+
+const (
+	// retryFor is how long a transaction is tried again while the server is away: longer than a restart takes, shorter than
+	// anybody waits for an answer.
+	retryFor = 8 * time.Second
+	// endFor is how long a commit or a rollback may take. It does not end with its caller: half a commit is a doubt.
+	endFor = 10 * time.Second
+	// idleFor is how long a transaction may be left alone by its process before the server ends it: one that is frozen, or cut off,
+	// must not keep the ledger from the others.
+	idleFor = "10s"
+	// connections is the size of a process's pool, unless pool_max_conns in the URL says otherwise.
+	connections = 10
+	// wholeLock is the advisory lock of the database on which the access to the ledger is kept.
+	wholeLock = 7233_8081
+)
+
+// postgres is a ledger in a database that many processes share.
+type postgres struct {
+	pool *pgxpool.Pool
+}
+
+func openPostgres(ctx context.Context, address string, o Options) (*postgres, error) {
+	failed := func(err error) error {
+		return fmt.Errorf("open ledger %s: %w (REDIAL_DATABASE)", Name(address), inOneLine{err})
+	}
+	config, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return nil, failed(errors.New("it is no PostgreSQL URL: write postgres://user:password@host/database"))
+	}
+	if !strings.Contains(address, "pool_max_conns") {
+		config.MaxConns = connections
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "redial"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, failed(err)
+	}
+	p := &postgres{pool}
+	if err := p.prepare(ctx, o.Migrate); err != nil {
+		pool.Close()
+		return nil, failed(err)
+	}
+	return p, nil
+}
+
+// inOneLine is an error in one line; pgx lists the addresses that it tried one below the other.
+type inOneLine struct{ error }
+
+func (e inOneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e inOneLine) Unwrap() error { return e.error }
+
+// prepare checks that what is committed stays, and that the tables are what this version knows.
+func (p *postgres) prepare(ctx context.Context, up bool) error {
+	var durable string
+	err := p.pool.QueryRow(ctx, "SHOW synchronous_commit").Scan(&durable)
+	switch {
+	case err != nil && transient(err):
+		return fmt.Errorf("%w: %w; check that it runs, and that host and port are right", ErrAway, err)
+	case err != nil:
+		return fmt.Errorf("%w; check user, password and database", err)
+	}
+	if durable == "off" {
+		return errors.New("synchronous_commit is off, so that acknowledged notifications could be lost: set it to on for this database")
+	}
+	files, err := fs.Sub(postgresMigrations, "migrations/postgres")
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDBFromPool(p.pool)
+	defer db.Close()
+	return p.migrate(ctx, db, files, up)
+}
+
+func (p *postgres) migrate(ctx context.Context, db *sql.DB, files fs.FS, up bool) error {
+	locker, err := lock.NewPostgresSessionLocker() // of several that start together, one migrates
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return err
+	}
+	if up {
+		_, err = provider.Up(ctx)
+		return err
+	}
+	// Tables newer than this version are those of an upgrade under way: a version adds to the tables of the one before.
+	pending, err := provider.HasPending(ctx)
+	if err == nil && pending {
+		err = errors.New("its tables are not there, or older than this version: run redial setup")
+	}
+	return err
+}
+
+func (p *postgres) close() error {
+	p.pool.Close()
+	return nil
+}
+
+// update tries again while the server is away. A try whose commit is in doubt is repeated too: every transaction of the ledger may
+// be, for all of them are compare-and-set.
+func (p *postgres) update(ctx context.Context, a access, fn func(*tx) error) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = 20 * time.Millisecond
+	pause.MaxInterval = time.Second
+	again := false
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		doubt, err := p.once(ctx, a, again, fn)
+		again = again || doubt
+		switch {
+		case err == nil:
+		case transient(err):
+			p.pool.Reset() // one connection that broke is rarely alone
+		default:
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(retryFor))
+	return err
+}
+
+// transient tells whether a statement failed because the server, or the way to it, was away.
+func transient(err error) bool {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		switch server.Code {
+		case "40001", "40P01", // serialization failure, deadlock
+			"53300",                   // too many connections
+			"57P01", "57P02", "57P03", // it stops, has crashed, or cannot be connected to yet
+			"25P03", // the transaction was idle for too long
+			"25006": // read only: a standby, or a server that has become one
+			return true
+		}
+		return strings.HasPrefix(server.Code, "08")
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
+}
+
+// once runs fn in one transaction, and tells whether it is in doubt that it was committed.
+func (p *postgres) once(ctx context.Context, a access, again bool, fn func(*tx) error) (doubt bool, err error) {
+	conn, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return false, closed(err)
+	}
+	defer conn.Release() // which closes it when it is still in a transaction
+	s := &postgresSession{ctx: ctx, conn: conn.Conn(), write: true}
+	t := &tx{session: s, again: again, partial: a != whole}
+	if err := s.begin(t, a); err != nil {
+		return false, err
+	}
+	if err := caught(fn, t); err != nil {
+		_ = s.end("ROLLBACK") // should it fail, the connection is given up
+		return false, err
+	}
+	if err := s.end("COMMIT"); err != nil {
+		var server *pgconn.PgError
+		return !errors.As(err, &server) && !pgconn.SafeToRetry(err), err
+	}
+	return false, nil
+}
+
+func closed(err error) error {
+	if errors.Is(err, puddle.ErrClosedPool) {
+		return errClosed
+	}
+	return err
+}
+
+func (p *postgres) view(ctx context.Context, fn func(*tx) error) error {
+	conn, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return closed(err)
+	}
+	defer conn.Release()
+	s := &postgresSession{ctx: ctx, conn: conn.Conn()}
+	t := &tx{session: s}
+	if err := s.begin(t, apart); err != nil {
+		return err
+	}
+	err = caught(fn, t)
+	_ = s.end("ROLLBACK")
+	return err
+}
+
+// postgresSession is one transaction on one connection. Statements whose answer nobody waits for travel with the next one.
+type postgresSession struct {
+	ctx   context.Context
+	conn  *pgx.Conn
+	write bool
+	ahead pgx.Batch // statements that were not sent yet
+}
+
+// begin begins the transaction, waits for its access to the ledger, and then reads the clock: those who have the whole ledger one
+// after the other see time go forward.
+func (s *postgresSession) begin(t *tx, a access) error {
+	if s.write {
+		s.ahead.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE") // a statement sees what was committed before its locks were granted
+		s.ahead.Queue("SET LOCAL idle_in_transaction_session_timeout = '" + idleFor + "'")
+	} else {
+		s.ahead.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	}
+	switch a {
+	case whole:
+		// Waited for by itself: the clock is not to be asked long before it answers.
+		if _, err := s.answer("SELECT pg_advisory_xact_lock(?)", wholeLock); err != nil {
+			return err
+		}
+	case part:
+		s.ahead.Queue("SELECT pg_advisory_xact_lock_shared($1)", wholeLock)
+	}
+	asked := time.Now()
+	var now int64
+	if _, err := t.get("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT", nil, &now); err != nil {
+		return err
+	}
+	t.now = moment(now)
+	t.ahead = asked.Sub(t.now)
+	return nil
+}
+
+// end commits or rolls back. A transaction that is broken is not committed, and the server says so in its answer only.
+func (s *postgresSession) end(how string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), endFor)
+	defer cancel()
+	if how == "ROLLBACK" {
+		s.ahead = pgx.Batch{}
+	}
+	s.ctx = ctx
+	tag, err := s.answer(how)
+	if err == nil && tag.String() != how {
+		err = errors.New("the transaction was rolled back: an error in it was passed over")
+	}
+	return err
+}
+
+func (s *postgresSession) forUpdate() string {
+	if s.write {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+func (s *postgresSession) leaveOut(table string) string {
+	return " FOR UPDATE OF " + table + " SKIP LOCKED"
+}
+
+func (s *postgresSession) exec(query string, args ...any) error {
+	s.ahead.Queue(numbered(query), storable(args)...)
+	return nil
+}
+
+func (s *postgresSession) change(query string, args ...any) (int64, error) {
+	tag, err := s.answer(query, args...)
+	return tag.RowsAffected(), err
+}
+
+// answer runs a statement behind those that wait to be sent.
+func (s *postgresSession) answer(query string, args ...any) (pgconn.CommandTag, error) {
+	results, err := s.send(query, args)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	tag, err := results.Exec()
+	return tag, cmp.Or(err, results.Close())
+}
+
+func (s *postgresSession) rows(query string, args ...any) (rows, error) {
+	results, err := s.send(query, args)
+	if err != nil {
+		return nil, err
+	}
+	read, err := results.Query()
+	if err != nil {
+		_ = results.Close()
+		return nil, err
+	}
+	return postgresRows{read, results}, nil
+}
+
+// send sends all statements that wait, and this one, whose result is the next to be read.
+func (s *postgresSession) send(query string, args []any) (pgx.BatchResults, error) {
+	batch := s.ahead
+	s.ahead = pgx.Batch{}
+	before := batch.Len()
+	batch.Queue(numbered(query), storable(args)...)
+	results := s.conn.SendBatch(s.ctx, &batch)
+	for range before {
+		if _, err := results.Exec(); err != nil {
+			_ = results.Close()
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+type postgresRows struct {
+	pgx.Rows
+	results pgx.BatchResults
+}
+
+func (r postgresRows) Close() error {
+	r.Rows.Close()
+	return cmp.Or(r.Err(), r.results.Close())
+}
+
+// numberedQueries are queries whose question marks have become numbered placeholders. There are as many as this package states.
+var numberedQueries sync.Map
+
+func numbered(query string) string {
+	if known, ok := numberedQueries.Load(query); ok {
+		return known.(string)
+	}
+	var b strings.Builder
+	parts := strings.Split(query, "?")
+	for i, part := range parts {
+		if i > 0 {
+			b.WriteString("$" + strconv.Itoa(i))
+		}
+		b.WriteString(part)
+	}
+	numberedQueries.Store(query, b.String())
+	return b.String()
+}
+
+// storable takes out of texts what PostgreSQL does not take: zero bytes, and what is no UTF-8. Both come with errors and reasons that
+// quote what others sent; the bytes themselves are kept as bytes.
+func storable(args []any) []any {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+		}
+	}
+	return args
+}
