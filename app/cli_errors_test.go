@@ -113,7 +113,7 @@ func wrongLedgers(t *testing.T, folder string) (mistakes []mistake) {
 	for _, m := range []struct{ name, address, says string }{
 		{"an unknown scheme", "mysql:redial.db", "write sqlite:FILE"},
 		{"no scheme", "redial.db", "write sqlite:FILE"},
-		{"PostgreSQL that is not there", "postgres://user:password@127.0.0.1:" + freePort(t) + "/redial", "check that the server runs"},
+		{"a PostgreSQL URL that is none", "postgres://user:password@127.0.0.1:port/redial", "it is no PostgreSQL URL"},
 		{"a folder that is not there", "sqlite:nowhere/redial.db", "check that the folder exists and is writable"},
 		{"a folder that nobody can write to", "sqlite:/proc/redial.db", "check that the folder exists and is writable"},
 		{"a folder instead of a file", "sqlite:folder", "it is a folder"},
@@ -129,7 +129,7 @@ func wrongLedgers(t *testing.T, folder string) (mistakes []mistake) {
 
 func wrongServers(t *testing.T, s stage) []mistake {
 	unprepared, _ := newNamespace(t)
-	nowhere := "127.0.0.1:" + freePort(t)
+	const nowhere = "127.0.0.1:1" // no free port: a test beside this one may take that
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = taken.Close() })
@@ -148,6 +148,11 @@ func wrongServers(t *testing.T, s stage) []mistake {
 			[]string{"redial.db", "another redial process owns it", "PostgreSQL", "REDIAL_DATABASE"}},
 		{"up on a port that is in use", append(second, "REDIAL_WEBHOOK_ADDR="+taken.Addr().String()), []string{"up"}, failed,
 			[]string{taken.Addr().String(), "address already in use", "REDIAL_WEBHOOK_ADDR"}},
+		{"up without PostgreSQL", []string{"REDIAL_DATABASE=postgres://user:password@" + nowhere + "/redial"}, []string{"up"}, failed,
+			[]string{"user:xxxxx@" + nowhere, "its server is away", "connection refused", "REDIAL_DATABASE"}},
+		{"setup without PostgreSQL", []string{"REDIAL_DATABASE=postgres://user:password@" + nowhere + "/redial"}, []string{"setup"}, failed,
+			[]string{"user:xxxxx@" + nowhere, "its server is away", "connection refused", "REDIAL_DATABASE"}},
+		{"a move to no PostgreSQL", nil, []string{"setup", "--from", "sqlite:other.db"}, failed, []string{"only a SQLite file", "postgres://"}},
 		{"simulator on a port that is in use", nil, []string{"simulator", "--addr", taken.Addr().String()}, failed,
 			[]string{taken.Addr().String(), "address already in use", "--addr"}},
 	}

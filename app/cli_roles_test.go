@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -63,11 +64,12 @@ func (a apart) webhook(t *testing.T, settings ...string) replica {
 	return replica{q, address}
 }
 
-// proxy gives each request to the next webhook that takes it.
+// proxy gives each request to the next webhook that takes it, and waits a little for one that does.
 type proxy struct {
 	mu       sync.Mutex
 	webhooks []string
 	turn     int
+	open     atomic.Int32 // requests under way
 }
 
 func newProxy(t *testing.T, address string) *proxy {
@@ -103,13 +105,17 @@ func (p *proxy) rotation() []string {
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.open.Add(1)
+	defer p.open.Add(-1)
 	body, _ := io.ReadAll(r.Body)
-	for _, address := range p.rotation() {
-		response, err := http.Post("http://"+address+r.URL.Path, r.Header.Get("Content-Type"), bytes.NewReader(body))
-		if err == nil {
-			_ = response.Body.Close()
-			w.WriteHeader(response.StatusCode)
-			return
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for _, address := range p.rotation() {
+			response, err := http.Post("http://"+address+r.URL.Path, r.Header.Get("Content-Type"), bytes.NewReader(body))
+			if err == nil {
+				_ = response.Body.Close()
+				w.WriteHeader(response.StatusCode)
+				return
+			}
 		}
 	}
 	w.WriteHeader(http.StatusBadGateway)

@@ -168,7 +168,7 @@ func (d *doctor) examineLedger(ctx context.Context) {
 	if took > maxCommit {
 		v = doubt
 	}
-	d.say("ledger", v, "%s: a durable write takes %s", d.cfg.Database, took)
+	d.say("ledger", v, "%s: a durable write takes %s", ledger.Name(d.cfg.Database), took)
 	d.examineDoubts(ctx, l)
 	d.examineDetection(ctx, l)
 }

@@ -104,7 +104,7 @@ func show(ctx context.Context, cfg config.Config, id string, asJSON bool, out io
 	contact, err := l.Show(ctx, id)
 	var unknown *ledger.NotFoundError
 	if errors.As(err, &unknown) {
-		return notDialedYet(ctx, unknown, cfg.Database)
+		return notDialedYet(ctx, unknown, ledger.Name(cfg.Database))
 	}
 	if err != nil {
 		return err
