@@ -222,6 +222,16 @@ func wrongCommands() []mistake {
 		{"up with an argument", nil, []string{"up", "now"}, misuse, []string{"redial up takes no argument", `"now"`}},
 		{"dev with a gateway that is none", nil, []string{"dev", "--gateway", "twilio"}, misuse, []string{"--gateway", `"twilio"`, "write simulator or kore"}},
 		{"simulator with a speed that is none", nil, []string{"simulator", "--speed", "-1"}, misuse, []string{"speed", "above 0"}},
+		{"simulator with no speed", nil, []string{"simulator", "--speed", "0"}, misuse, []string{"--speed", "above 0"}},
+		{"dev with no speed", nil, []string{"dev", "--speed", "0"}, misuse, []string{"--speed", "above 0"}},
+		{"simulator of an unknown generation", nil, []string{"simulator", "--dialect", "gen3"}, misuse, []string{`"gen3"`, "gen1, gen2 or mixed"}},
+		{"simulator with an unknown profile", nil, []string{"simulator", "--profile", "calm"}, misuse, []string{`"calm"`, "everyday or storm"}},
+		{"simulator with an unknown scope", nil, []string{"simulator", "--scope", "some"}, misuse, []string{`"some"`, "granted, missing or unpublished"}},
+		{"simulator with a rate below none", nil, []string{"simulator", "--rate", "-1"}, misuse, []string{"rate", "-1", "0 for none"}},
+		{"simulator with lines below none", nil, []string{"simulator", "--lines", "-1"}, misuse, []string{"lines", "-1", "0 for"}},
+		{"simulator with a status that is no refusal", nil, []string{"simulator", "--rate-status", "200"}, misuse, []string{"200", "400 to 599"}},
+		{"simulator with a status that is no success", nil, []string{"simulator", "--success-status", "404"}, misuse, []string{"404", "200 or 201"}},
+		{"simulator that repeats less than never", nil, []string{"simulator", "--retries", "-1"}, misuse, []string{"retries", "-1"}},
 	}
 }
 

@@ -30,6 +30,9 @@ With --gateway kore the calls go to the gateway that KORE_* names, and real phon
   redial call --to +14155550100 --metadata simulate=human --wait     (in another terminal)`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := refuseZero(c, "speed"); err != nil {
+				return err
+			}
 			cfg, log, err := environment(c)
 			if err != nil {
 				return err

@@ -39,6 +39,9 @@ Whoever reaches its address may do all that, which is why it is one of this mach
   curl -X PUT --data '{"kind":"http=503","for":"10m"}' 127.0.0.1:8090/simulator/outage`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := refuseZero(c, "speed", "rate-status", "success-status"); err != nil {
+				return err
+			}
 			cfg, log, err := environment(c)
 			if err != nil {
 				return err
@@ -87,6 +90,16 @@ Whoever reaches its address may do all that, which is why it is one of this mach
 	flags.IntVar(&o.SuccessStatus, "success-status", http.StatusOK, "HTTP status of an accepted request: 200 or 201")
 	flags.BoolVar(&o.AnswerConversationID, "answer-conversation-id", false, "add the conversationId to the answer")
 	return c
+}
+
+// refuseZero refuses a zero that somebody has written: in the simulator's settings it stands for the default.
+func refuseZero(c *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		if f := c.Flags().Lookup(name); f.Changed && f.Value.String() == "0" {
+			return usagef("--%s 0: give a number above 0", name)
+		}
+	}
+	return nil
 }
 
 // runSimulator serves until ctx ends, and then hangs up on everybody.

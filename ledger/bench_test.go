@@ -9,15 +9,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"redial/call"
+	"redial/internal/postgres"
+	"redial/internal/postgres/postgrestest"
 	"redial/ledger"
 )
 
-// BenchmarkReceive measures durable acknowledgements on SQLite with full sync, under many callers at once: ends of calls,
+// BenchmarkReceive measures durable acknowledgements under many callers at once, on databases that wait for the disk: ends of calls,
 // each of which also frees a line and owes its flow a signal.
 func BenchmarkReceive(b *testing.B) {
-	l, err := ledger.Open(ctx, "sqlite:"+filepath.Join(b.TempDir(), "redial.db"), ledger.Options{Owner: true})
+	b.Run("SQLite", func(b *testing.B) { receives(b, func(file string) string { return file }) })
+	b.Run("PostgreSQL", func(b *testing.B) {
+		server := postgrestest.Start(b, postgres.Options{})
+		receives(b, func(file string) string {
+			require.NoError(b, server.CreateDatabase(ctx, "receive", ""))
+			_, err := ledger.Move(ctx, file, server.URL("receive"))
+			require.NoError(b, err)
+			return server.URL("receive")
+		})
+	})
+}
+
+// receives ends calls that were placed in a file, on the ledger that move makes of it: to place them is fast there.
+func receives(b *testing.B, move func(file string) (address string)) {
+	file := "sqlite:" + filepath.Join(b.TempDir(), "redial.db")
+	l, err := ledger.Open(ctx, file, ledger.Options{Owner: true})
 	require.NoError(b, err)
-	defer l.Close()
 	keys := make([]string, b.N)
 	together(64, func(w int) {
 		for i := w; i < b.N; i += 64 {
@@ -28,6 +44,10 @@ func BenchmarkReceive(b *testing.B) {
 			}
 		}
 	})
+	require.NoError(b, l.Close())
+	l, err = ledger.Open(ctx, move(file), ledger.Options{Owner: true})
+	require.NoError(b, err)
+	defer l.Close()
 	raw := make([]byte, 1200)
 	var next atomic.Int64
 	b.SetParallelism(128)

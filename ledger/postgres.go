@@ -140,7 +140,7 @@ func (p *postgres) update(ctx context.Context, a access, fn func(*tx) error) err
 		again = again || doubt
 		switch {
 		case err == nil:
-		case transient(err):
+		case transient(err) && ctx.Err() == nil:
 			p.pool.Reset() // one connection that broke is rarely alone
 		default:
 			err = backoff.Permanent(err)
@@ -186,11 +186,8 @@ func (p *postgres) once(ctx context.Context, a access, again bool, fn func(*tx) 
 		_ = s.end("ROLLBACK") // should it fail, the connection is given up
 		return false, err
 	}
-	if err := s.end("COMMIT"); err != nil {
-		var server *pgconn.PgError
-		return !errors.As(err, &server) && !pgconn.SafeToRetry(err), err
-	}
-	return false, nil
+	err = s.end("COMMIT")
+	return err != nil, err
 }
 
 func closed(err error) error {
