@@ -6,6 +6,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,6 +40,7 @@ const shortHold = 6 * time.Second
 type Ledger interface {
 	Clear(context.Context, followup.ClearanceRequest) (followup.Clearance, error)
 	Answer(ctx context.Context, key, owner string, d call.DialAnswer) (call.Attempt, error)
+	Restore(ctx context.Context, r followup.ClearanceRequest, dialed call.Attempt, d call.DialAnswer) (call.Attempt, error)
 	GiveUp(ctx context.Context, key, why string) (call.Attempt, error)
 	Conclude(ctx context.Context, workflowID, key string, p followup.Policy) (followup.Decision, error)
 	Finish(ctx context.Context, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error)
@@ -141,15 +143,18 @@ func (a *Activities) dial(ctx context.Context, r followup.ClearanceRequest, c fo
 		answer = a.Gateway.Dial(ctx, r.Request, url, c.SendBy)
 	}
 	activity.GetLogger(ctx).Info("dialed", "attempt", r.Key, "answer", answer.Class, "http_status", answer.HTTPStatus, "message", answer.Message)
-	return a.record(ctx, r, answer)
+	return a.record(ctx, r, c.Attempt, answer)
 }
 
 // record writes the answer down, and insists for as long as this execution may last: an answer that is lost makes the
 // attempt unknown.
-func (a *Activities) record(ctx context.Context, r followup.ClearanceRequest, answer call.DialAnswer) (call.Attempt, error) {
+func (a *Activities) record(ctx context.Context, r followup.ClearanceRequest, dialed call.Attempt, answer call.DialAnswer) (call.Attempt, error) {
 	const tries, pause = 4, time.Second
 	for n := 1; ; n++ {
 		attempt, err := a.Ledger.Answer(ctx, r.Key, r.Owner, answer)
+		if errors.Is(err, followup.ErrLost) {
+			attempt, err = a.Ledger.Restore(ctx, r, dialed, answer)
+		}
 		if err == nil || n == tries {
 			return attempt, err
 		}
@@ -159,10 +164,14 @@ func (a *Activities) record(ctx context.Context, r followup.ClearanceRequest, an
 }
 
 func (a *Activities) held(h followup.Hold) (DialoutResult, error) {
-	if wait := time.Until(h.Until); wait <= shortHold && !h.Queued {
+	wait := time.Until(h.Until)
+	if wait <= shortHold && !h.Queued {
 		return DialoutResult{}, temporal.NewApplicationErrorWithOptions(
 			fmt.Sprintf("held until %s: %s", h.Until.Format(time.RFC3339), h.Reason), "Held",
 			temporal.ApplicationErrorOptions{NextRetryDelay: max(wait, time.Second), Category: temporal.ApplicationErrorCategoryBenign})
+	}
+	if wait < time.Second { // clocks differ, and a flow that does not sleep asks without end
+		h.Until = time.Now().Add(time.Second)
 	}
 	return DialoutResult{Held: &h}, nil
 }

@@ -149,10 +149,13 @@ const busy = `{"status":"failed","reason":"486 Busy Here","reasonCode":"Busy Her
 
 func TestEachRoleAsksForTheSettingsItUsesAndForNoOther(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, "REDIAL_LOG_LEVEL=error")
+	s := newStage(t, "REDIAL_LOG_LEVEL=error", "REDIAL_DATABASE=sqlite:redial.db")
 	offline := s.with("TEMPORAL_ADDRESS=127.0.0.1:"+freePort(t), "REDIAL_HEALTH_ADDR=127.0.0.1:0", "REDIAL_WEBHOOK_ADDR=127.0.0.1:0")
 	for _, variable := range []string{"KORE_BASE_URL", "KORE_BOT_ID", "KORE_CLIENT_ID", "KORE_CLIENT_SECRET", "KORE_CALLER", "REDIAL_NOTIFY_URL", "REDIAL_NOTIFY_SECRET"} {
 		requireToldWhy(t, offline, mistake{"", []string{variable + "="}, []string{"worker"}, misuse, []string{variable + ": it is "}})
+	}
+	for _, role := range []string{"worker", "webhook"} { // each would have a ledger of its own
+		requireToldWhy(t, offline, mistake{"", []string{"REDIAL_DATABASE="}, []string{role}, misuse, []string{"REDIAL_DATABASE: it is missing", "redial up"}})
 	}
 	requireToldWhy(t, offline, mistake{"", []string{"REDIAL_NOTIFY_SECRET="}, []string{"webhook"}, misuse, []string{"REDIAL_NOTIFY_SECRET: it is "}})
 	requireToldWhy(t, offline, mistake{"", []string{"REDIAL_ESCALATION_SECRET=rubbish"}, []string{"webhook"}, misuse, []string{"REDIAL_ESCALATION_SECRET", "write whsec_"}})

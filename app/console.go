@@ -13,7 +13,6 @@ import (
 
 	"redial/console"
 	"redial/internal/config"
-	"redial/internal/logging"
 	"redial/internal/serve"
 	"redial/ledger"
 )
@@ -48,15 +47,10 @@ func runConsole(ctx context.Context, cfg config.Config, log *zap.Logger) (err er
 		return err
 	}
 	defer listener.Close() // serving it closes it too
-	o, err := temporalOptions()
+	// Lazily: what the ledger knows is told also while Temporal is away.
+	temporal, _, err := lazyTemporal(log)
 	if err != nil {
 		return err
-	}
-	o.Logger = logging.ForTemporal(log.Named("temporal"))
-	// Lazily: what the ledger knows is told also while Temporal is away.
-	temporal, err := client.NewLazyClient(o)
-	if err != nil {
-		return usagef("Temporal's settings (TEMPORAL_*): %w", err)
 	}
 	defer temporal.Close()
 	l, err := openExisting(ctx, cfg)

@@ -226,6 +226,20 @@ func joinTemporal(ctx context.Context, log *zap.Logger) (temporal client.Client,
 	return temporal, o, nil
 }
 
+// lazyTemporal is a client that connects when it is first needed.
+func lazyTemporal(log *zap.Logger) (client.Client, client.Options, error) {
+	o, err := temporalOptions()
+	if err != nil {
+		return nil, o, err
+	}
+	o.Logger = logging.ForTemporal(log.Named("temporal"))
+	temporal, err := client.NewLazyClient(o)
+	if err != nil {
+		return nil, o, usagef("Temporal's settings (TEMPORAL_*): %w", err)
+	}
+	return temporal, o, nil
+}
+
 // attributesReady refuses to work in a namespace that redial setup has not been run for: flows would get stuck there.
 func attributesReady(ctx context.Context, c client.Client, namespace string) error {
 	missing, err := missingAttributes(ctx, c, namespace)

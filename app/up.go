@@ -146,6 +146,13 @@ type prepared struct {
 
 func setup(ctx context.Context, cfg config.Config, from string) (done prepared, err error) {
 	done.Ledger = ledger.Name(cfg.Database)
+	// What can be away is asked before anything is changed.
+	temporal, name, err := connectQuietly(ctx)
+	if err != nil {
+		return done, err
+	}
+	defer temporal.Close()
+	done.Namespace = name
 	if from != "" {
 		if done.Moved, err = ledger.Move(ctx, from, cfg.Database); err != nil {
 			return done, err
@@ -158,12 +165,6 @@ func setup(ctx context.Context, cfg config.Config, from string) (done prepared, 
 	if err := l.Close(); err != nil {
 		return done, err
 	}
-	temporal, name, err := connectQuietly(ctx)
-	if err != nil {
-		return done, err
-	}
-	defer temporal.Close()
-	done.Namespace = name
 	done.Registered, err = registerAttributes(ctx, temporal, name)
 	return done, err
 }

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"redial/internal/config"
-	"redial/internal/logging"
 	"redial/internal/serve"
 	"redial/ledger"
 )
@@ -46,6 +45,9 @@ KORE_SIGNATURE_SECRET, REDIAL_ESCALATION_SECRET and REDIAL_LOG_LEVEL have defaul
 const finishFor = 30 * time.Second
 
 func runWebhook(ctx context.Context, cfg config.Config, log *zap.Logger) (err error) {
+	if err := cfg.SharedDatabase(); err != nil {
+		return err
+	}
 	keys, err := cfg.NotifyKeys()
 	if err != nil {
 		return err
@@ -54,15 +56,10 @@ func runWebhook(ctx context.Context, cfg config.Config, log *zap.Logger) (err er
 	if err != nil {
 		return err
 	}
-	o, err := temporalOptions()
+	// Lazily: a report that comes while Temporal is away is not to be lost for that.
+	temporal, o, err := lazyTemporal(log)
 	if err != nil {
 		return err
-	}
-	o.Logger = logging.ForTemporal(log.Named("temporal"))
-	// Lazily: a report that comes while Temporal is away is not to be lost for that.
-	temporal, err := client.NewLazyClient(o)
-	if err != nil {
-		return usagef("Temporal's settings (TEMPORAL_*): %w", err)
 	}
 	defer temporal.Close()
 	l, err := ownLedger(ctx, cfg)

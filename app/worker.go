@@ -50,6 +50,9 @@ pinned ends them on the one that began them.`,
 }
 
 func runWorker(ctx context.Context, cfg config.Config, log *zap.Logger) (err error) {
+	if err := cfg.SharedDatabase(); err != nil {
+		return err
+	}
 	dials, err := dialing(cfg)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package followup
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,10 @@ const (
 	ReasonRetry       Reason = "retry"               // the policy's delay before the next attempt
 	ReasonCall        Reason = "in_call"             // the attempt is under way
 )
+
+// ErrLost says that a ledger does not know an attempt that was recorded. It was replaced by an older one: restored, or taken over by a
+// standby that had not received everything.
+var ErrLost = errors.New("the ledger does not know the attempt: was it replaced by an older one?")
 
 // SendWithin is how long after its intent is recorded a dial request may leave. After that the rules it was cleared
 // under may no longer hold, and it never leaves.

@@ -39,7 +39,7 @@ func (t *tx) attempt(key string) (row attemptRow, found bool, err error) {
 func (t *tx) known(key string) (attemptRow, error) {
 	row, found, err := t.attempt(key)
 	if err == nil && !found {
-		err = fmt.Errorf("there is no attempt %s: was the ledger replaced by an older one?", key)
+		err = fmt.Errorf("%w (%s)", followup.ErrLost, key)
 	}
 	return row, err
 }
@@ -72,6 +72,31 @@ func (t *tx) store(row *attemptRow) error {
 		return nil
 	}
 	return t.grant()
+}
+
+// Restore puts back an attempt that was dialed, and that the ledger has lost before its answer could be recorded. A request that has
+// left is never to be forgotten: the next one would be made.
+func (l *Ledger) Restore(ctx ctx, r followup.ClearanceRequest, dialed call.Attempt, d call.DialAnswer) (call.Attempt, error) {
+	err := l.update(ctx, whole, "restore "+r.Key, func(t *tx) error {
+		_, found, err := t.attempt(r.Key)
+		if err != nil || found {
+			return err
+		}
+		if _, found, err = t.contact(r.WorkflowID); err == nil && !found {
+			err = t.open(r)
+		}
+		if err == nil {
+			err = t.record(r, dialed, 0)
+		}
+		if err != nil {
+			return err
+		}
+		return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "restored", reason: followup.ErrLost.Error(), rule: "a request that has left is not forgotten"})
+	})
+	if err != nil {
+		return call.Attempt{}, err
+	}
+	return l.Answer(ctx, r.Key, r.Owner, d)
 }
 
 // Answer records what came of the dial request that owner sent. An answer that settles a doubt which the flow was told

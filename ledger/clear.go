@@ -49,7 +49,7 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 		return followup.Clearance{}, err
 	case settled:
 		h := followup.Hold{Reason: followup.ReasonCall, Rule: "the last attempt has ended after all, and is decided on first", Until: t.now.Add(settleFor)}
-		return followup.Clearance{Held: &h}, t.hold(r, h)
+		return t.held(h), t.hold(r, h)
 	}
 	facts, err := l.count(t, r, contact, row)
 	if err != nil {
@@ -60,10 +60,16 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 	case refusal != nil:
 		return followup.Clearance{Refused: refusal}, t.refuse(r, *refusal)
 	case hold != nil:
-		return followup.Clearance{Held: hold}, t.hold(r, *hold)
+		return t.held(*hold), t.hold(r, *hold)
 	}
 	a, err := t.intend(r, row, facts)
 	return t.cleared(a), err
+}
+
+// held is a wait that ends at a time of this machine's clock.
+func (t *tx) held(h followup.Hold) followup.Clearance {
+	h.Until = t.here(h.Until)
+	return followup.Clearance{Held: &h}
 }
 
 // cleared is leave to send, until a time by this machine's clock.
@@ -105,16 +111,23 @@ func (t *tx) claim(r followup.ClearanceRequest) (contact, *followup.Refusal, err
 	switch {
 	case err != nil:
 		return c, nil, err
+	case !found && r.N > 1:
+		return c, nil, fmt.Errorf("%w (contact %s is at attempt %d)", followup.ErrLost, r.WorkflowID, r.N)
 	case !found:
 		c = contact{firstRunID: r.FirstRunID, openedAt: t.now}
-		return c, nil, t.exec(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at) VALUES (?, ?, ?, ?, ?, ?)`,
-			r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Request.To.URI, micros(t.now))
+		return c, nil, t.open(r)
 	case c.firstRunID != r.FirstRunID:
 		refusal := followup.Refusal{Outcome: call.OutcomeDuplicateID, Rule: "one run per contact id",
 			Reason: "the contact id " + r.ContactID + " was dialed by an earlier run, " + c.firstRunID}
 		return c, &refusal, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: refusal.Reason, rule: refusal.Rule})
 	}
 	return c, nil, nil
+}
+
+// open writes the contact's row.
+func (t *tx) open(r followup.ClearanceRequest) error {
+	return t.exec(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Request.To.URI, micros(t.now))
 }
 
 // sendAgain tells whether an attempt that has a row may be sent once more: only one that provably placed no call, and on
@@ -176,30 +189,10 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 
 // intend records that the call is about to be dialed: the line, the number and the rate are taken from now on.
 func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Facts) (call.Attempt, error) {
-	sendBy := t.now.Add(followup.SendWithin)
-	hearUntil := sendBy.Add(r.HearFor)
+	hearUntil := t.now.Add(followup.SendWithin + r.HearFor)
 	row.attempt = call.Attempt{N: r.N, Key: r.Key, State: call.StateDialing, Seq: row.attempt.Seq + 1, DialedAt: t.now, HearUntil: hearUntil,
 		Detection: r.Request.MachineDetection.Enabled()}
-	request, err := encode(r.Request)
-	if err != nil {
-		return call.Attempt{}, err
-	}
-	folded, err := encode(row.attempt)
-	if err != nil {
-		return call.Attempt{}, err
-	}
-	changed, err := t.change(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
-		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
-			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call,
-			sends = attempts.sends + 1, resend = FALSE, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
-		WHERE attempts.state = 'not_placed'`,
-		r.Key, r.WorkflowID, r.N, r.Request.To.URI, row.attempt.State, folded, request, r.Owner, micros(sendBy),
-		micros(sendBy.Add(settleAfterDial+f.Window)), micros(hearUntil), r.MidCall)
-	if err == nil && changed != 1 {
-		err = fmt.Errorf("attempt %s changed hands: it may not be sent", r.Key)
-	}
-	if err != nil {
+	if err := t.record(r, row.attempt, f.Window); err != nil {
 		return call.Attempt{}, err
 	}
 	if _, err := t.leave(r.WorkflowID); err != nil {
@@ -211,6 +204,31 @@ func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Fact
 	}
 	return row.attempt, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "cleared", reason: "no rule forbids the call",
 		rule: "clearance", evidence: map[string]any{"lines": f.Lines, "lines_used": f.LinesUsed, "rate": f.Rate, "rate_used": f.RateUsed, "reserved": f.LinesReserved}})
+}
+
+// record writes the row of an attempt that is dialed, its first or over one that provably placed no call.
+func (t *tx) record(r followup.ClearanceRequest, a call.Attempt, window time.Duration) error {
+	request, err := encode(r.Request)
+	if err != nil {
+		return err
+	}
+	folded, err := encode(a)
+	if err != nil {
+		return err
+	}
+	sendBy := a.DialedAt.Add(followup.SendWithin)
+	changed, err := t.change(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
+		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
+			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call,
+			sends = attempts.sends + 1, resend = FALSE, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
+		WHERE attempts.state = 'not_placed'`,
+		r.Key, r.WorkflowID, r.N, r.Request.To.URI, a.State, folded, request, r.Owner, micros(sendBy),
+		micros(sendBy.Add(settleAfterDial+window)), micros(a.HearUntil), r.MidCall)
+	if err == nil && changed != 1 {
+		err = fmt.Errorf("attempt %s changed hands: it may not be sent", r.Key)
+	}
+	return err
 }
 
 func (t *tx) hold(r followup.ClearanceRequest, h followup.Hold) error {

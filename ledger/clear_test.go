@@ -82,6 +82,28 @@ func TestALateAnswerOfTheFirstDialerSettlesTheDoubt(t *testing.T) {
 	})
 }
 
+func TestARequestThatHasLeftIsNotForgottenWithTheLedgerThatWasReplaced(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		before, after := at.open(t), at.open(t) // after is what a backup, or a standby that lagged, knows
+		r := ask("a", 1)
+		c := before.clear(r)
+		require.True(t, c.Cleared)
+		_, err := after.Answer(ctx, r.Key, r.Owner, call.DialAnswer{Class: call.AnswerPlaced})
+		require.ErrorIs(t, err, followup.ErrLost)
+		a, err := after.Restore(ctx, r, c.Attempt, call.DialAnswer{Class: call.AnswerPlaced, SID: "s"})
+		require.NoError(t, err)
+		require.Equal(t, call.StatePlaced, a.State)
+		again := after.clear(ask("a", 1, by("run/1/2")))
+		require.True(t, again.Recorded)
+		require.Equal(t, call.StatePlaced, again.Attempt.State)
+		after.end(r)
+		require.Equal(t, call.Human, after.attempt(r).Disposition)
+
+		_, err = after.Clear(ctx, ask("b", 3))
+		require.ErrorIs(t, err, followup.ErrLost, "it was called twice, and nobody here knows when")
+	})
+}
+
 func TestAnAnswerIsTakenFromTheOwnerOnly(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)
@@ -91,7 +113,7 @@ func TestAnAnswerIsTakenFromTheOwnerOnly(t *testing.T) {
 		require.ErrorContains(t, err, "in other hands")
 		require.Equal(t, call.StateDialing, b.attempt(r).State)
 		_, err = b.Answer(ctx, "no/such/1", "x", call.DialAnswer{})
-		require.ErrorContains(t, err, "there is no attempt no/such/1")
+		require.ErrorContains(t, err, "no/such/1")
 	})
 }
 

@@ -86,23 +86,23 @@ func Open(ctx context.Context, address string, o Options) (*Ledger, error) {
 	return l, nil
 }
 
-// Name is an address as it may be shown: without a password.
+// unshown stands for an address in which a password may be anywhere.
+const unshown = "…"
+
+// Name is an address as it may be shown: without a password, and without anything that may be a part of one.
 func Name(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" && u.User == nil {
-		scheme, _, found := strings.Cut(address, "://")
-		if found && scheme != "sqlite" {
-			return scheme + "://…"
-		}
+	scheme, rest, found := strings.Cut(address, ":")
+	if scheme == "sqlite" || !found && !strings.ContainsAny(address, "=@ ") {
 		return address
 	}
-	query := u.Query()
-	for key := range query {
-		if strings.Contains(key, "password") {
-			query.Set(key, "xxxxx")
+	u, err := url.Parse(address)
+	if err != nil || scheme != "postgres" && scheme != "postgresql" || u.Host == "" || strings.Contains(u.EscapedPath()+u.RawQuery+u.Fragment, "@") {
+		if found && !strings.ContainsAny(scheme, "=@ /") && !strings.ContainsAny(rest, "=@") {
+			return address // somebody's slip, in which no password can be
 		}
+		return unshown
 	}
-	u.RawQuery = query.Encode()
+	u.RawQuery, u.Fragment = "", ""
 	return u.Redacted()
 }
 

@@ -121,7 +121,7 @@ func (m mover) empty(ctx context.Context) error {
 // copy copies all tables in one transaction of the target, unless a former try has done so.
 func (m mover) copy(ctx context.Context, source *tx, id string, counts Moved) error {
 	return pgx.BeginFunc(ctx, m.target.pool, func(target pgx.Tx) error {
-		if _, err := target.Exec(ctx, "LOCK TABLE moves IN EXCLUSIVE MODE"); err != nil {
+		if _, err := target.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", wholeLock); err != nil {
 			return err
 		}
 		var done bool

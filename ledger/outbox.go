@@ -44,6 +44,8 @@ type Delivery struct {
 	Attempt     *call.Attempt
 	Wake        bool
 	Webhook     *Webhook
+
+	attemptKey string
 }
 
 // Webhook is a signed message to somebody's system.
@@ -62,6 +64,9 @@ const (
 	ToSystems Lane = "systems" // webhooks
 )
 
+// kinds of deliveries in each lane. Those of a version to come are left to it.
+var kinds = map[Lane][2]string{ToFlows: {kindAttempt, kindWake}, ToSystems: {kindWebhook, kindWebhook}}
+
 // leaseFor is how long a delivery is out before it is due again, should its relay die with it.
 const leaseFor = 30 * time.Second
 
@@ -70,38 +75,61 @@ const leaseFor = 30 * time.Second
 func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
 	var due []Delivery
 	err := l.update(ctx, apart, "take deliveries", func(t *tx) error {
+		taken, err := t.take(lane, limit)
+		if err != nil {
+			return err
+		}
 		due = due[:0]
-		// SQLite compiles a query with a bare LIMIT ? anew for every value; the cast keeps it from that.
-		err := t.each(`SELECT o.id, o.version, o.kind, o.workflow_id, o.topic, o.url, o.body, o.tries, COALESCE(a.attempt, '')
-				FROM outbox o LEFT JOIN attempts a ON a.key = o.attempt_key
-				WHERE o.delivered_at = 0 AND o.due_at <= ? AND (o.kind = ?) = ? ORDER BY o.due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut("o"),
-			[]any{micros(t.now), kindWebhook, lane == ToSystems, limit},
-			func(scan func(...any) error) error {
-				var d Delivery
-				var kind, topic, url, body string
-				var a call.Attempt
-				if err := scan(&d.ID, &d.Version, &kind, &d.WorkflowID, &topic, &url, &body, &d.Tries, document{&a}); err != nil {
-					return err
-				}
-				switch kind {
-				case kindAttempt:
-					d.Attempt = &a
-				case kindWake:
-					d.Wake = true
-				case kindWebhook:
-					d.Webhook = &Webhook{ID: topic, URL: url, Body: []byte(body)}
-				}
+		for _, d := range taken {
+			if err := t.load(&d); err != nil {
+				return err
+			}
+			if err := t.exec(`UPDATE outbox SET due_at = ?, tries = outbox.tries + 1 WHERE id = ?`, micros(t.now.Add(leaseFor)), d.ID); err != nil {
+				return err
+			}
+			if d.Attempt != nil || d.Wake || d.Webhook != nil { // else the ledger was restored without the attempt
 				due = append(due, d)
-				return nil
-			})
-		for _, d := range due {
-			if err == nil {
-				err = t.exec(`UPDATE outbox SET due_at = ?, tries = outbox.tries + 1 WHERE id = ?`, micros(t.now.Add(leaseFor)), d.ID)
 			}
 		}
-		return err
+		return nil
 	})
 	return due, err
+}
+
+// take keeps deliveries that are due from other relays.
+func (t *tx) take(lane Lane, limit int) (due []Delivery, err error) {
+	// SQLite compiles a query with a bare LIMIT ? anew for every value; the cast keeps it from that.
+	err = t.each(`SELECT id, version, kind, workflow_id, attempt_key, topic, url, body, tries FROM outbox o
+			WHERE delivered_at = 0 AND due_at <= ? AND kind IN (?, ?) ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut("o"),
+		[]any{micros(t.now), kinds[lane][0], kinds[lane][1], limit},
+		func(scan func(...any) error) error {
+			var d Delivery
+			var kind, topic, url, body string
+			err := scan(&d.ID, &d.Version, &kind, &d.WorkflowID, &d.attemptKey, &topic, &url, &body, &d.Tries)
+			switch kind {
+			case kindWake:
+				d.Wake = true
+			case kindWebhook:
+				d.Webhook = &Webhook{ID: topic, URL: url, Body: []byte(body)}
+			}
+			due = append(due, d)
+			return err
+		})
+	return due, err
+}
+
+// load reads the attempt that a delivery is about, by a statement of its own: one that took the delivery as well could come by a newer
+// version of it with an older attempt, and the newer attempt would never be told.
+func (t *tx) load(d *Delivery) error {
+	if d.Wake || d.Webhook != nil {
+		return nil
+	}
+	d.Attempt = &call.Attempt{}
+	found, err := t.get(`SELECT attempt FROM attempts WHERE key = ?`, []any{d.attemptKey}, document{d.Attempt})
+	if !found {
+		d.Attempt = nil
+	}
+	return err
 }
 
 // Delivered settles a delivery, unless it was owed again meanwhile. With gone the flow is not there any more: nothing is

@@ -32,11 +32,14 @@ const (
 	// retryFor is how long a transaction is tried again while the server is away: longer than a restart takes, shorter than
 	// anybody waits for an answer.
 	retryFor = 8 * time.Second
+	// tryFor is how long one try may take, its wait for a connection and for others included: on a network that swallows everything
+	// nothing else would end it for a quarter of an hour.
+	tryFor = 5 * time.Second
 	// endFor is how long a commit or a rollback may take. It does not end with its caller: half a commit is a doubt.
-	endFor = 10 * time.Second
+	endFor = 5 * time.Second
 	// idleFor is how long a transaction may be left alone by its process before the server ends it: one that is frozen, or cut off,
-	// must not keep the ledger from the others.
-	idleFor = "10s"
+	// must not keep the ledger from the others for as long as a webhook waits to store a notification.
+	idleFor = "3s"
 	// connections is the size of a process's pool, unless pool_max_conns in the URL says otherwise.
 	connections = 10
 	// wholeLock is the advisory lock of the database on which the access to the ledger is kept.
@@ -46,6 +49,9 @@ const (
 // postgres is a ledger in a database that many processes share.
 type postgres struct {
 	pool *pgxpool.Pool
+	// turn is held by the one transaction of this process that wants the whole ledger. Without it they would queue at the server, each
+	// with a connection, and should this process freeze then, the server would let it have its turn for every one of them.
+	turn chan struct{}
 }
 
 func openPostgres(ctx context.Context, address string, o Options) (*postgres, error) {
@@ -53,7 +59,7 @@ func openPostgres(ctx context.Context, address string, o Options) (*postgres, er
 		return fmt.Errorf("open ledger %s: %w (REDIAL_DATABASE)", Name(address), inOneLine{err})
 	}
 	config, err := pgxpool.ParseConfig(address)
-	if err != nil {
+	if err != nil || Name(address) == unshown {
 		return nil, failed(errors.New("it is no PostgreSQL URL: write postgres://user:password@host/database"))
 	}
 	if !strings.Contains(address, "pool_max_conns") {
@@ -62,11 +68,14 @@ func openPostgres(ctx context.Context, address string, o Options) (*postgres, er
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "redial"
 	}
+	if config.ConnConfig.ConnectTimeout == 0 || !strings.Contains(address, "connect_timeout") {
+		config.ConnConfig.ConnectTimeout = tryFor
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, failed(err)
 	}
-	p := &postgres{pool}
+	p := &postgres{pool, make(chan struct{}, 1)}
 	if err := p.prepare(ctx, o.Migrate); err != nil {
 		pool.Close()
 		return nil, failed(err)
@@ -141,7 +150,10 @@ func (p *postgres) update(ctx context.Context, a access, fn func(*tx) error) err
 		switch {
 		case err == nil:
 		case transient(err) && ctx.Err() == nil:
-			p.pool.Reset() // one connection that broke is rarely alone
+			var server *pgconn.PgError
+			if !errors.As(err, &server) {
+				p.pool.Reset() // one connection that broke is rarely alone
+			}
 		default:
 			err = backoff.Permanent(err)
 		}
@@ -172,6 +184,16 @@ func transient(err error) bool {
 
 // once runs fn in one transaction, and tells whether it is in doubt that it was committed.
 func (p *postgres) once(ctx context.Context, a access, again bool, fn func(*tx) error) (doubt bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	if a == whole {
+		select {
+		case p.turn <- struct{}{}:
+			defer func() { <-p.turn }()
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return false, closed(err)
@@ -198,6 +220,8 @@ func closed(err error) error {
 }
 
 func (p *postgres) view(ctx context.Context, fn func(*tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return closed(err)

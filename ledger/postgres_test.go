@@ -178,6 +178,59 @@ func TestNotificationsOfOneAttemptThatArriveAtTwoWebhooksAreAllFolded(t *testing
 	}
 }
 
+// TestARelayNeverTellsAnAttemptOlderThanTheNewsItSettles: the news of an attempt is stored while a relay takes what is due.
+func TestARelayNeverTellsAnAttemptOlderThanTheNewsItSettles(t *testing.T) {
+	l := processes(t, 3)
+	const contacts = 300
+	told := map[string]call.Attempt{}
+	var heardAll atomic.Bool
+	var mu sync.Mutex
+	deliver := func(i int) {
+		for last := false; ; {
+			due, err := l[i].Due(ctx, ledger.ToFlows, 20)
+			if err != nil {
+				panic(err)
+			}
+			for _, d := range due {
+				mu.Lock()
+				if told[d.WorkflowID].Seq < d.Attempt.Seq {
+					told[d.WorkflowID] = *d.Attempt
+				}
+				mu.Unlock()
+				if err := l[i].Delivered(ctx, d, false); err != nil {
+					panic(err)
+				}
+			}
+			if len(due) == 0 && last {
+				return
+			}
+			last = heardAll.Load()
+		}
+	}
+	var relays sync.WaitGroup
+	relays.Go(func() { deliver(1) })
+	relays.Go(func() { deliver(2) })
+	together(10, func(i int) {
+		for n := i; n < contacts; n += 10 {
+			r := ask(fmt.Sprintf("c%d", n), 1, midCall)
+			if _, err := l[0].Clear(ctx, r); err != nil {
+				panic(err)
+			}
+			for _, e := range []call.Event{{Status: call.StatusProgress, SID: "s"}, heard, human} {
+				if err := l[0].Receive(ctx, r.Key, nil, []call.Event{e}, ""); err != nil {
+					panic(err)
+				}
+			}
+		}
+	})
+	heardAll.Store(true)
+	relays.Wait()
+	require.Len(t, told, contacts)
+	for id, a := range told {
+		require.Equal(t, call.StateEnded, a.State, "%s was never told of its end", id)
+	}
+}
+
 // TestPaceAndLeasesGoByTheServersClock lets the server's clock be an hour ahead of ours.
 func TestPaceAndLeasesGoByTheServersClock(t *testing.T) {
 	address := databases["PostgreSQL"].fresh(t)
@@ -342,24 +395,28 @@ func TestAProcessThatFreezesInATransactionDoesNotKeepTheLedger(t *testing.T) {
 	way.at("INSERT INTO contacts", 1000) // its server hears it, and it hears nothing: it waits, and keeps what it has
 	ended, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = frozen.Clear(ended, ask("a", 1))
-	}()
+	var under sync.WaitGroup
+	for i := range 30 { // as many as a busy worker has, and more than it has connections
+		under.Go(func() { _, _ = frozen.Clear(ended, ask(fmt.Sprintf("a%d", i), 1)) })
+	}
 	require.Eventually(t, func() bool { return way.times.Load() < 1000 }, 10*time.Second, time.Millisecond)
-	c, err := other.Clear(ctx, ask("b", 1))
+	const storeFor = 8 * time.Second // of a webhook
+	notified, cancel := context.WithTimeout(ctx, storeFor)
+	defer cancel()
+	require.NoError(t, other.Receive(notified, "nobody/run/1", nil, []call.Event{human}, ""))
+	c, err := other.Clear(notified, ask("b", 1))
 	require.NoError(t, err)
 	require.True(t, c.Cleared)
 	giveUp()
-	<-done
+	under.Wait()
 }
 
 func TestAnAddressOfPostgreSQLIsNeverShownWithItsPassword(t *testing.T) {
 	const secret = "tops3cret"
 	for _, address := range []string{
 		"postgres://u:" + secret + "@127.0.0.1:1/db", "postgres://127.0.0.1:1/db?user=u&password=" + secret, "postgres://u:" + secret + "@127.0.0.1:port/db",
-		"postgres://u:" + secret + "@127.0.0.1:1/db?sslmode=odd", "postgres://u:" + secret + "@[::1/db", "postgresql://u:" + secret + "@127.0.0.1:1,127.0.0.1:2/db",
+		"user=u password=" + secret + " host=db", "postgres:/u:" + secret + "@h/db", "postgresql:u:" + secret + "@h/db", "postgres://u:1234#" + secret + "@h/db",
+		"postgres://u:12/" + secret + "@h/db", "postgres://u:12?" + secret + "@h/db", "postgres://u:" + secret + "@127.0.0.1:1/db?sslmode=odd", "postgres://u:" + secret + "@[::1/db", "postgresql://u:" + secret + "@127.0.0.1:1,127.0.0.1:2/db",
 	} {
 		require.NotContains(t, ledger.Name(address), secret)
 		_, err := ledger.Open(ctx, address, ledger.Options{})

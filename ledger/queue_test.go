@@ -34,6 +34,11 @@ func (b *book) changed() bool {
 func TestRetriesAreWokenBeforeFirstDialsAndEachInTheOrderOfArrival(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)
+		for _, called := range []string{"retry 1", "retry 2"} {
+			b.place(ask(called, 1))
+			b.end(ask(called, 1))
+		}
+		b.woken()
 		b.limits(1, 0, 0)
 		under := ask("under way", 1)
 		b.place(under)

@@ -45,6 +45,7 @@ func (l *Ledger) ToSweep(ctx ctx, limit int) ([]OpenContact, error) {
 func (l *Ledger) Abandon(ctx ctx, c OpenContact, canceled bool, why string) (bool, error) {
 	var abandoned bool
 	err := l.update(ctx, whole, "abandon "+c.WorkflowID, func(t *tx) error {
+		abandoned = false
 		row, found, err := t.contact(c.WorkflowID)
 		if err != nil || !found || !row.closedAt.IsZero() || row.firstRunID != c.FirstRunID {
 			return err

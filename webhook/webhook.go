@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,7 @@ type Webhook struct {
 	engine   *gin.Engine
 	storeFor time.Duration
 	draining atomic.Bool
+	probe    probe
 }
 
 // New makes a webhook. It panics when a trusted proxy is no valid range of addresses, which no parser returns.
@@ -159,9 +161,11 @@ func (w *Webhook) store(ctx context.Context, key string, raw []byte, events []ca
 }
 
 func (w *Webhook) ready(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), 2*time.Second)
-	defer cancel()
-	switch err := w.Ledger.Ready(ctx); {
+	if w.draining.Load() {
+		c.String(http.StatusServiceUnavailable, "stopping\n")
+		return
+	}
+	switch err := w.probe.ask(w.Ledger.Ready); {
 	case w.draining.Load():
 		c.String(http.StatusServiceUnavailable, "stopping\n")
 	case err != nil:
@@ -170,6 +174,29 @@ func (w *Webhook) ready(c *gin.Context) {
 	default:
 		c.String(http.StatusOK, "ready\n")
 	}
+}
+
+// probe asks whether the ledger can be written, which is a write, and keeps the answer for a moment: the listener is public, and
+// whoever asks often must not keep notifications waiting.
+type probe struct {
+	mu    sync.Mutex
+	asked time.Time
+	err   error
+}
+
+const probeEvery = 500 * time.Millisecond
+
+func (p *probe) ask(ready func(context.Context) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.asked) < probeEvery {
+		return p.err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	p.err = ready(ctx)
+	p.asked = time.Now()
+	return p.err
 }
 
 // log writes the access log. Tokens are credentials and are masked; a probe of an orchestrator is no news.

@@ -274,6 +274,7 @@ type moody struct {
 	mu    sync.Mutex
 	fails int // further times; -1: for ever
 	tries int
+	asked atomic.Int32 // whether it is ready
 }
 
 func (m *moody) Receive(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error {
@@ -291,6 +292,7 @@ func (m *moody) Receive(ctx context.Context, key string, raw []byte, events []ca
 }
 
 func (m *moody) Ready(ctx context.Context) error {
+	m.asked.Add(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fails != 0 {
@@ -375,7 +377,15 @@ func TestHealthAndReadiness(t *testing.T) {
 	is("/readyz", http.StatusOK)
 	m.fails = -1
 	is("/healthz", http.StatusOK)
-	is("/readyz", http.StatusServiceUnavailable)
+	require.Eventually(t, func() bool { // an answer is kept for a moment: probes must not keep notifications waiting
+		status, _ := d.do(http.MethodGet, "/readyz", nil)
+		return status == http.StatusServiceUnavailable
+	}, 10*time.Second, 10*time.Millisecond)
+	asked := m.asked.Load()
+	for range 100 {
+		is("/readyz", http.StatusServiceUnavailable)
+	}
+	require.Less(t, m.asked.Load(), asked+20)
 	m.fails = 0
 	d.Drain()
 	is("/readyz", http.StatusServiceUnavailable)

@@ -53,10 +53,12 @@ type Config struct {
 	Deployment Deployment `env:"REDIAL_DEPLOYMENT"`
 	BuildID    string     `env:"REDIAL_BUILD_ID"`
 	Versioning Versioning `env:"REDIAL_VERSIONING" envDefault:"auto-upgrade"`
+
+	databaseGiven bool // REDIAL_DATABASE is not the default
 }
 
 // secrets may also be given as the name of a file, in a variable with _FILE behind its name.
-var secrets = []string{"KORE_CLIENT_SECRET", "KORE_SIGNATURE_SECRET", "REDIAL_NOTIFY_SECRET", "REDIAL_DATABASE", "REDIAL_ESCALATION_SECRET", "REDIAL_ID_SECRET",
+var secrets = []string{"KORE_CLIENT_SECRET", "KORE_SIGNATURE_SECRET", "REDIAL_NOTIFY_SECRET", "REDIAL_ESCALATION_SECRET", "REDIAL_ID_SECRET",
 	"REDIAL_CONSOLE_SECRET", "REDIAL_DATABASE"}
 
 // Error is what is wrong with one variable, in one line.
@@ -71,16 +73,11 @@ func FromEnvironment() (Config, error) { return From(env.ToMap(os.Environ())) }
 func From(environment map[string]string) (Config, error) {
 	var c Config
 	for _, name := range secrets {
-		file, given := environment[name+"_FILE"]
-		if !given || environment[name] != "" {
-			continue
+		if err := readSecret(environment, name); err != nil {
+			return c, err
 		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return c, &Error{name + "_FILE", fmt.Sprintf("the secret cannot be read: %v; name a readable file", err)}
-		}
-		environment[name] = strings.TrimSpace(string(data))
 	}
+	c.databaseGiven = environment["REDIAL_DATABASE"] != ""
 	err := env.ParseWithOptions(&c, env.Options{Environment: environment})
 	var all env.AggregateError
 	if errors.As(err, &all) && len(all.Errors) > 0 {
@@ -95,6 +92,36 @@ func From(environment map[string]string) (Config, error) {
 		return c, &Error{name, bad.Err.Error()}
 	}
 	return c, err
+}
+
+// readSecret takes a secret from its file. An empty one is a mistake: the default that it would leave is a private ledger, or a console
+// that asks for no token.
+func readSecret(environment map[string]string, name string) error {
+	variable := name + "_FILE"
+	file := environment[variable]
+	if file == "" {
+		return nil
+	}
+	if environment[name] != "" {
+		return &Error{variable, name + " is set too; set one of them"}
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return &Error{variable, fmt.Sprintf("the secret cannot be read: %v; name a readable file", err)}
+	}
+	if environment[name] = strings.TrimSpace(string(data)); environment[name] == "" {
+		return &Error{variable, file + " is empty; write the secret into it"}
+	}
+	return nil
+}
+
+// SharedDatabase refuses the default ledger, a file in the working folder, for a role that runs apart: the other roles would know
+// nothing of what is written there.
+func (c Config) SharedDatabase() error {
+	if c.databaseGiven {
+		return nil
+	}
+	return &Error{"REDIAL_DATABASE", "it is missing; roles that run apart share one ledger: write postgres://user:password@host/database (or run redial up)"}
 }
 
 // NotifyKeys are the keys of the tokens in notify URLs.

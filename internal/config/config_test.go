@@ -60,8 +60,38 @@ func TestASecretMayStandInAFile(t *testing.T) {
 	if err != nil || c.NotifySecret != "0123456789abcdef" {
 		t.Errorf("%q, %v", c.NotifySecret, err)
 	}
-	if _, err := config.From(map[string]string{"REDIAL_NOTIFY_SECRET_FILE": file + "x"}); err == nil || !strings.HasPrefix(err.Error(), "REDIAL_NOTIFY_SECRET_FILE: ") {
-		t.Errorf("%v", err)
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for says, environment := range map[string]map[string]string{
+		"cannot be read": {"REDIAL_NOTIFY_SECRET_FILE": file + "x"},
+		"is empty":       {"REDIAL_NOTIFY_SECRET_FILE": empty},
+		"is set too":     {"REDIAL_NOTIFY_SECRET_FILE": file, "REDIAL_NOTIFY_SECRET": "fedcba9876543210"},
+	} {
+		_, err := config.From(environment)
+		if err == nil || !strings.HasPrefix(err.Error(), "REDIAL_NOTIFY_SECRET_FILE: ") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
+	if _, err := config.From(map[string]string{"REDIAL_NOTIFY_SECRET_FILE": ""}); err != nil {
+		t.Errorf("a variable that is set to nothing names no file: %v", err)
+	}
+}
+
+func TestARoleThatRunsApartDoesNotFallBackOnALedgerOfItsOwn(t *testing.T) {
+	for _, environment := range []map[string]string{{}, {"REDIAL_DATABASE": ""}} {
+		c, err := config.From(environment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SharedDatabase(); err == nil || !strings.HasPrefix(err.Error(), "REDIAL_DATABASE: ") {
+			t.Errorf("%v", err)
+		}
+	}
+	c, err := config.From(map[string]string{"REDIAL_DATABASE": "sqlite:redial.db"})
+	if err != nil || c.SharedDatabase() != nil {
+		t.Errorf("%v, %v", err, c.SharedDatabase())
 	}
 }
 

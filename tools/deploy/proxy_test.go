@@ -150,6 +150,16 @@ func TestTheProxySpreadsNotificationsAndSaysWhoSentThem(t *testing.T) {
 	require.Equal(t, "127.0.0.1", p.a.forwards, "what the caller says of itself is not passed on")
 }
 
+func TestNothingButNotificationsPassesTheProxy(t *testing.T) {
+	p := startProxy(t)
+	for _, path := range []string{"/readyz", "/healthz", "/", "/metrics", "/notifyx"} {
+		response, err := http.Get(p.url + path)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusNotFound, response.StatusCode, path)
+	}
+}
+
 func TestAWebhookThatDrainsGetsNoNewNotificationsAndOneThatIsBackDoes(t *testing.T) {
 	p := startProxy(t)
 	p.a.set(func(r *receiver) { r.ready = false })
