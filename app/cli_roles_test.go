@@ -174,7 +174,7 @@ func TestEachRoleAsksForTheSettingsItUsesAndForNoOther(t *testing.T) {
 
 func TestARoleOnAnSQLiteFileThatAnotherProcessOwnsIsToldTheWayOut(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, "REDIAL_DATABASE=sqlite:redial.db")
 	s.up(t)
 	second := s.with("REDIAL_WEBHOOK_ADDR=127.0.0.1:0", "REDIAL_HEALTH_ADDR=127.0.0.1:0")
 	for _, role := range []string{"worker", "webhook"} {

@@ -4,7 +4,6 @@ package devserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -119,16 +118,11 @@ func launch(ctx context.Context, o Options, pick func() (int, error)) (Options, 
 }
 
 func remedy(err error, o Options) string {
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "give it more time, or see what keeps the machine busy"
-	case errors.Is(err, context.Canceled):
-		return "the start was called off"
-	case o.LogFile != "":
-		return "see " + o.LogFile
-	default:
-		return "run `" + o.Binary + " server start-dev` by hand to see all of it"
+	otherwise := "run `" + o.Binary + " server start-dev` by hand to see all of it"
+	if o.LogFile != "" {
+		otherwise = "see " + o.LogFile
 	}
+	return process.Remedy(err, otherwise)
 }
 
 // arguments are those of `temporal server start-dev`.

@@ -50,15 +50,29 @@ func (s *Server) enter(ctx context.Context) error {
 
 func (s *Server) makeFolder() (err error) {
 	if s.temporary {
-		removeAbandoned(os.TempDir(), unlockedAge)
-		s.options.Folder, err = os.MkdirTemp("", temporaryPrefix)
-	} else if s.options.Folder, err = filepath.Abs(s.options.Folder); err == nil {
+		s.options.Folder, err = os.MkdirTemp(s.temporaryRoot(), temporaryPrefix)
+	} else {
 		err = os.MkdirAll(s.options.Folder, 0o700)
 	}
 	if err != nil {
 		return fmt.Errorf("%w; give a folder that can be written", err)
 	}
 	return giveAway(s.options.Folder)
+}
+
+// temporaryRoot is in memory for a server that waits for no disk: a database is some 300 files, and a disk's file system takes
+// ten times as long to make them, above all shortly after as many were removed.
+func (s *Server) temporaryRoot() string {
+	removeAbandoned(os.TempDir(), unlockedAge)
+	memory := inMemory()
+	if memory == "" {
+		return os.TempDir()
+	}
+	removeAbandoned(memory, unlockedAge)
+	if s.options.NoSync {
+		return memory
+	}
+	return os.TempDir()
 }
 
 // leave gives the folder back, and removes a temporary one.
@@ -111,18 +125,19 @@ func (s *Server) initialise(ctx context.Context) error {
 	if s.options.NoSync {
 		args = append(args, "--no-sync")
 	}
-	p, err := spawn(filepath.Join(s.binaries, "initdb"), args, s.options, s.lock)
+	cmd := s.command("initdb", args...)
+	p, err := s.spawn("initdb", cmd)
 	if err != nil {
 		return err
 	}
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-ctx.Done():
-		p.kill()
-		return fmt.Errorf("initdb did not end in time (%w); give it more time, or see what keeps the machine busy", ctx.Err())
+		p.Kill()
+		return fmt.Errorf("initdb did not end in time (%w); %s", ctx.Err(), process.Remedy(ctx.Err(), ""))
 	}
-	if !p.cmd.ProcessState.Success() {
-		return fmt.Errorf("initdb in %s failed (%s): %s", s.options.Folder, p.exit(), p.output.lastLines())
+	if !cmd.ProcessState.Success() {
+		return fmt.Errorf("initdb in %s failed (%s): %s", s.options.Folder, cmd.ProcessState, p.LastLines())
 	}
 	return os.Rename(unfinished, s.data())
 }

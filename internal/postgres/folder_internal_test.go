@@ -60,3 +60,12 @@ func TestAnInitialisationThatWasCutOffIsBegunAnew(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, server.Stop(t.Context()))
 }
+
+func TestOnlyAServerThatWaitsForNoDiskLiesInMemory(t *testing.T) {
+	durable, fast := &Server{}, &Server{options: Options{NoSync: true}}
+	require.Equal(t, os.TempDir(), durable.temporaryRoot())
+	if inMemory() == "" {
+		t.Skip("there are no files in memory here, or little room for them")
+	}
+	require.Equal(t, inMemory(), fast.temporaryRoot())
+}

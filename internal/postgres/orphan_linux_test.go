@@ -1,13 +1,9 @@
 package postgres_test
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,60 +13,22 @@ import (
 
 	"redial/internal/postgres"
 	"redial/internal/postgres/postgrestest"
+	"redial/internal/process/processtest"
 )
 
-const parentVariable = "REDIAL_POSTGRES_TEST_PARENT"
-
 func TestMain(m *testing.M) {
-	if folder := os.Getenv(parentVariable); folder != "" {
-		beParent(folder)
-	}
-	os.Exit(m.Run())
-}
-
-// beParent starts a server, tells its pid and port, and stays until it is killed.
-func beParent(folder string) {
-	server, err := postgres.Start(context.Background(), postgres.Options{Folder: folder, NoSync: true})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	// Threads come and go in a real program; the server must not go with one of them.
-	for range 50 {
-		ended := make(chan struct{})
-		go func() {
-			runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-			close(ended)
-		}()
-		<-ended
-	}
-	fmt.Println(server.Pid())
-	select {
-	case <-server.Done():
-		fmt.Fprintln(os.Stderr, server.Err())
-	case <-time.After(time.Minute):
-	}
-	os.Exit(1)
+	processtest.Main(m, func(folder string) (processtest.Server, error) {
+		return postgres.Start(context.Background(), postgres.Options{Folder: folder, NoSync: true})
+	})
 }
 
 func TestTheWholeServerDiesWithAKilledParent(t *testing.T) {
 	postgrestest.Binary(t)
 	folder := filepath.Join(enterable(t), "data")
-	parent := exec.Command(os.Args[0])
-	parent.Env = append(os.Environ(), parentVariable+"="+folder)
-	parent.Stderr = os.Stderr
-	stdout, err := parent.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, parent.Start())
-	var pid int
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err)
-	_, err = fmt.Sscan(line, &pid)
-	require.NoError(t, err)
+	pid, kill := processtest.Parent(t, folder)
 	all := tree(t, pid)
 	require.Greater(t, len(all), 2)
-	require.NoError(t, parent.Process.Kill())
-	_ = parent.Wait()
+	kill()
 	require.Eventually(t, func() bool { return len(alive(all)) == 0 }, time.Minute, 10*time.Millisecond)
 
 	again := postgrestest.Start(t, postgres.Options{Folder: folder, NoSync: true})

@@ -15,11 +15,13 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,19 +50,22 @@ type Options struct {
 	Port     int               // 0 is a free port
 	Settings map[string]string // of postgresql.conf by name; they win over ours
 	LogFile  string            // the server's output is appended here
-	NoSync   bool              // nothing waits for the disk: faster; what survives a crash of the machine is undefined
+
+	// NoSync: nothing waits for the disk, and a temporary folder is in memory where there is room. It is faster; what
+	// survives a crash of the machine is undefined.
+	NoSync bool
 }
 
-// Server is a PostgreSQL server. Its methods may be called from several goroutines.
+// Server is a PostgreSQL server. Its methods may be called from several goroutines. Kill keeps its folder, also a temporary
+// one, for Restart; Stop removes it.
 type Server struct {
+	*process.Service
 	options   Options // with folder and port as chosen
 	binaries  string
 	temporary bool
 
-	turn sync.Mutex // serialises Stop, Kill and Restart
-	mu   sync.Mutex
-	proc *child
-	lock *os.File // nil after Stop
+	turn sync.Mutex // serialises Stop and Restart
+	lock *os.File   // nil after Stop
 }
 
 // Start starts a server and returns when it takes connections, or with an error that says in one line what to do,
@@ -80,12 +85,17 @@ func start(ctx context.Context, o Options, pick func() (int, error)) (*Server, e
 				o.Port, host, err)
 		}
 	}
+	if o.Folder != "" {
+		if o.Folder, err = filepath.Abs(o.Folder); err != nil {
+			return nil, fmt.Errorf("start PostgreSQL: %w; give the whole path of the folder", err)
+		}
+	}
 	s := &Server{options: o, binaries: binaries, temporary: o.Folder == ""}
-	ctx, cancel := limited(ctx)
-	defer cancel()
-	if err := s.begin(ctx, pick); err != nil {
+	proc, err := s.begin(ctx, pick)
+	if err != nil {
 		return nil, errors.Join(err, s.leave())
 	}
+	s.Service = process.Serve(proc)
 	return s, nil
 }
 
@@ -97,59 +107,108 @@ func limited(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // begin takes the folder, fills it where it is empty, and launches a process on it.
-func (s *Server) begin(ctx context.Context, pick func() (int, error)) error {
-	if err := s.enter(ctx); err != nil {
-		return fmt.Errorf("start PostgreSQL: %w", err)
+func (s *Server) begin(ctx context.Context, pick func() (int, error)) (*process.Process, error) {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	err := s.enter(ctx)
+	if err == nil {
+		err = s.initialise(ctx)
 	}
-	if err := s.initialise(ctx); err != nil {
-		return fmt.Errorf("start PostgreSQL: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	return s.launch(ctx, pick)
 }
 
 // launch starts a process and waits for it, anew while a port of our choice is lost to others before it is used.
-func (s *Server) launch(ctx context.Context, pick func() (int, error)) error {
+func (s *Server) launch(ctx context.Context, pick func() (int, error)) (*process.Process, error) {
+	given := s.options.Port
 	for try := 1; ; try++ {
-		o := s.options
-		if o.Port == 0 {
-			port, err := pick()
+		port := given
+		if given == 0 {
+			free, err := pick()
 			if err != nil {
-				return fmt.Errorf("start PostgreSQL: %w", err)
+				return nil, fmt.Errorf("start PostgreSQL: %w", err)
 			}
-			o.Port = port
+			port = free
 		}
-		proc, err := spawn(filepath.Join(s.binaries, "postgres"), s.arguments(o), s.options, s.lock)
+		proc, err := s.spawn("PostgreSQL on port "+strconv.Itoa(port), s.command("postgres", s.arguments(port)...))
 		if err != nil {
-			return fmt.Errorf("start PostgreSQL: %w", err)
+			return nil, fmt.Errorf("start PostgreSQL: %w", err)
 		}
-		if err = proc.waitReady(ctx, s.url(o.Port, "postgres")); err == nil {
-			s.mu.Lock()
-			s.options, s.proc = o, proc
-			s.mu.Unlock()
-			return nil
+		err = proc.AwaitReady(ctx, func(ctx context.Context) error {
+			return process.Until(ctx, func(ctx context.Context) error { return answers(ctx, proc, url(port, "postgres")) })
+		})
+		if err == nil {
+			if given == 0 { // a restart writes nothing: Port may be asked meanwhile
+				s.options.Port = port
+			}
+			return proc, nil
 		}
-		proc.kill()
-		if s.options.Port != 0 || !proc.output.lostPort() || try == portTries || ctx.Err() != nil {
-			return fmt.Errorf("start PostgreSQL (%s, folder %s, port %d): %w; it said last: %s",
-				s.binaries, o.Folder, o.Port, err, proc.output.lastLines())
+		proc.Kill()
+		if given != 0 || !proc.LostPort() || try == portTries || ctx.Err() != nil {
+			return nil, fmt.Errorf("start PostgreSQL (%s, folder %s, port %d): %w; %s; it said last: %s", s.binaries, s.options.Folder,
+				port, err, process.Remedy(err, "mend what it complains of"), proc.LastLines())
 		}
 	}
 }
 
-func (s *Server) arguments(o Options) []string {
+// answers tells whether our server takes connections, and not another that has taken its port.
+func answers(ctx context.Context, proc *process.Process, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var written string
+	if err := conn.QueryRow(ctx, "SELECT pg_read_file('postmaster.pid')").Scan(&written); err != nil {
+		return err
+	}
+	if pid, _, _ := strings.Cut(written, "\n"); pid != strconv.Itoa(proc.Pid()) {
+		return fmt.Errorf("the server that answers has pid %s", pid)
+	}
+	return nil
+}
+
+// command is one of PostgreSQL's programs. It inherits the lock of the folder.
+func (s *Server) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.binaries, program), args...)
+	cmd.Env = environment()
+	cmd.Dir = s.options.Folder // ours may be closed to the user it runs as
+	cmd.ExtraFiles = []*os.File{s.lock}
+	return cmd
+}
+
+// spawn: SIGTERM would wait for the clients to leave; SIGQUIT is the shutdown at once that takes all processes along.
+func (s *Server) spawn(name string, cmd *exec.Cmd) (*process.Process, error) {
+	var err error
+	if cmd.SysProcAttr, err = credentials(); err != nil {
+		return nil, err
+	}
+	p, err := process.Start(cmd, process.Options{
+		Name: name, LogFile: s.options.LogFile, Grace: stopGrace, StopSignal: syscall.SIGINT, OrphanSignal: syscall.SIGQUIT,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w; see that %s can be run, and that %s can be entered by the user it runs as", err, cmd.Path, cmd.Dir)
+	}
+	return p, nil
+}
+
+func (s *Server) arguments(port int) []string {
 	settings := map[string]string{
 		"listen_addresses":        host,
-		"port":                    strconv.Itoa(o.Port),
+		"port":                    strconv.Itoa(port),
 		"unix_socket_directories": "",
 		"max_connections":         "200",
-		// Its files lie in the folder: a server that is killed leaves nothing in /dev/shm.
+		// Its files lie in the folder, and go with it: a server that is killed leaves nothing beside it.
 		"dynamic_shared_memory_type": "mmap",
 	}
-	if o.NoSync {
+	if s.options.NoSync {
 		// Not synchronous_commit: a session may look at it, to be sure that what it commits is kept.
 		settings["fsync"], settings["full_page_writes"] = "off", "off"
+		settings["max_wal_size"] = "256MB" // its place may be in memory, and a checkpoint costs little here
 	}
-	maps.Copy(settings, o.Settings)
+	maps.Copy(settings, s.options.Settings)
 	args := []string{"-D", s.data()}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		args = append(args, "-c", name+"="+settings[name])
@@ -163,35 +222,16 @@ func environment() []string {
 }
 
 // Port is the TCP port on 127.0.0.1. It stays through Restart.
-func (s *Server) Port() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.options.Port
-}
+func (s *Server) Port() int { return s.options.Port }
 
 // Folder holds the server's data and its lock.
 func (s *Server) Folder() string { return s.options.Folder }
 
 // URL is the address of a database of the server, which need not exist yet. The user is a superuser.
-func (s *Server) URL(database string) string { return s.url(s.Port(), database) }
+func (s *Server) URL(database string) string { return url(s.Port(), database) }
 
-func (s *Server) url(port int, database string) string {
+func url(port int, database string) string {
 	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", superuser, net.JoinHostPort(host, strconv.Itoa(port)), database)
-}
-
-// Pid is the process id of the server's first process, as started last.
-func (s *Server) Pid() int { return s.current().cmd.Process.Pid }
-
-// Done is closed when the process that runs now has ended. After Restart there is another channel.
-func (s *Server) Done() <-chan struct{} { return s.current().done }
-
-// Err says why the server ended by itself: nil while it runs, and after Stop or Kill.
-func (s *Server) Err() error {
-	p := s.current()
-	if !p.ended() || p.asked.Load() {
-		return nil
-	}
-	return fmt.Errorf("PostgreSQL on port %d ended by itself (%s); it said last: %s", s.Port(), p.exit(), p.output.lastLines())
 }
 
 // CreateDatabase makes a database, as a copy of template where that is not "". Nobody may be connected to the template.
@@ -200,22 +240,36 @@ func (s *Server) CreateDatabase(ctx context.Context, name, template string) erro
 	if template != "" {
 		statement += " TEMPLATE " + pgx.Identifier{template}.Sanitize()
 	}
-	return s.administer(ctx, statement)
+	return s.administer(ctx, func(conn *pgx.Conn) string {
+		if s.options.NoSync && strategies(conn) {
+			return statement + " STRATEGY file_copy" // half the price of the log where its checkpoints wait for no disk
+		}
+		return statement
+	})
+}
+
+// strategies tells whether the server has more than one way to copy a database, as from version 15 on.
+func strategies(conn *pgx.Conn) bool {
+	major, _, _ := strings.Cut(conn.PgConn().ParameterStatus("server_version"), ".")
+	version, err := strconv.Atoi(major)
+	return err == nil && version >= 15
 }
 
 // DropDatabase drops a database, and cuts off who is connected to it. One that does not exist is no error.
 func (s *Server) DropDatabase(ctx context.Context, name string) error {
-	return s.administer(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+	return s.administer(ctx, func(*pgx.Conn) string {
+		return "DROP DATABASE IF EXISTS " + pgx.Identifier{name}.Sanitize() + " WITH (FORCE)"
+	})
 }
 
-func (s *Server) administer(ctx context.Context, statement string) error {
+func (s *Server) administer(ctx context.Context, statement func(*pgx.Conn) string) error {
 	conn, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {
-		return fmt.Errorf("%s: %w", statement, err)
+		return fmt.Errorf("connect to PostgreSQL on port %d: %w; see whether it runs", s.Port(), err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.Exec(ctx, statement); err != nil {
-		return fmt.Errorf("%s: %w", statement, err)
+	if _, err := conn.Exec(ctx, statement(conn)); err != nil {
+		return fmt.Errorf("%s: %w", statement(conn), err)
 	}
 	return nil
 }
@@ -226,15 +280,7 @@ func (s *Server) administer(ctx context.Context, statement string) error {
 func (s *Server) Stop(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	return errors.Join(s.current().stop(ctx), s.leave())
-}
-
-// Kill ends the server at once, as a crash would, and returns when all its processes are gone. Its folder stays, also
-// a temporary one, for Restart; Stop removes it.
-func (s *Server) Kill() {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.current().kill()
+	return errors.Join(s.Service.Stop(ctx), s.leave())
 }
 
 // Restart stops the server, if it runs, and starts it on the same folder and port, where it recovers what was
@@ -245,16 +291,5 @@ func (s *Server) Restart(ctx context.Context) error {
 	if s.temporary && s.lock == nil {
 		return fmt.Errorf("restart PostgreSQL: its temporary folder went with Stop; give Options.Folder, or use Kill")
 	}
-	if err := s.current().stop(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := limited(ctx)
-	defer cancel()
-	return s.begin(ctx, process.FreePort)
-}
-
-func (s *Server) current() *child {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.proc
+	return s.Replace(ctx, func(ctx context.Context) (*process.Process, error) { return s.begin(ctx, process.FreePort) })
 }

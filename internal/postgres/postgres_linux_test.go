@@ -176,12 +176,17 @@ func TestNothingOfAServerRunsAsRoot(t *testing.T) {
 		want, err = user.Lookup("nobody")
 		require.NoError(t, err)
 	}
+	seen := 0
 	for _, pid := range processes(t, server) {
 		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-		require.NoError(t, err)
+		if err != nil { // some end meanwhile, as those that vacuum
+			continue
+		}
+		seen++
 		_, ids, _ := strings.Cut(string(status), "\nUid:")
 		require.Equal(t, []string{want.Uid, want.Uid, want.Uid, want.Uid}, strings.Fields(ids)[:4])
 	}
+	require.Greater(t, seen, 2)
 	closed := t.TempDir()
 	require.NoError(t, os.Chmod(closed, 0o700))
 	_, err = postgres.Start(deadline(t), postgres.Options{Folder: filepath.Join(closed, "data")})

@@ -60,5 +60,5 @@ func (o *output) lastLines() string {
 func (o *output) lostPort() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return bytes.Contains(o.tail, []byte("address already in use"))
+	return bytes.Contains(bytes.ToLower(o.tail), []byte("address already in use"))
 }

@@ -8,11 +8,13 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -24,6 +26,23 @@ type Options struct {
 	Name    string        // what it is, in errors: "the Temporal server"
 	LogFile string        // its output is appended here; "" is nowhere
 	Grace   time.Duration // what it gets to end in order; 0 is ten seconds
+
+	// StopSignal asks it to end in order; 0 is SIGTERM. OrphanSignal reaches it when its parent is killed, on Linux; 0 is
+	// SIGKILL, because nobody is left to wait for an orderly end.
+	StopSignal, OrphanSignal syscall.Signal
+}
+
+func (o Options) withDefaults() Options {
+	if o.Grace == 0 {
+		o.Grace = defaultGrace
+	}
+	if o.StopSignal == 0 {
+		o.StopSignal = syscall.SIGTERM
+	}
+	if o.OrphanSignal == 0 {
+		o.OrphanSignal = syscall.SIGKILL
+	}
+	return o
 }
 
 // Process is a child that was started. Its methods may be called from several goroutines.
@@ -35,11 +54,9 @@ type Process struct {
 	asked   atomic.Bool   // we ended it
 }
 
-// Start starts cmd, whose output it takes over. What cmd.SysProcAttr says of credentials is kept.
+// Start starts cmd, whose output it takes over. It runs as another user where cmd.SysProcAttr has credentials.
 func Start(cmd *exec.Cmd, o Options) (*Process, error) {
-	if o.Grace == 0 {
-		o.Grace = defaultGrace
-	}
+	o = o.withDefaults()
 	p := &Process{options: o, cmd: cmd, output: &output{}, done: make(chan struct{})}
 	if o.LogFile != "" {
 		file, err := os.OpenFile(o.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -49,7 +66,7 @@ func Start(cmd *exec.Cmd, o Options) (*Process, error) {
 		p.output.file = file
 	}
 	cmd.Stdout, cmd.Stderr = p.output, p.output
-	own(cmd)
+	own(cmd, o.OrphanSignal)
 	// A wrapper script may leave somebody behind who holds the pipe.
 	cmd.WaitDelay = time.Second
 
@@ -113,7 +130,7 @@ func (p *Process) Stop(ctx context.Context) error {
 	grace := time.NewTimer(p.options.Grace)
 	defer grace.Stop()
 	began := time.Now()
-	terminate(p.cmd.Process)
+	terminate(p.cmd.Process, p.options.StopSignal)
 	select {
 	case <-p.done:
 		return nil
@@ -125,7 +142,8 @@ func (p *Process) Stop(ctx context.Context) error {
 		p.options.Name, p.Pid(), time.Since(began).Round(time.Millisecond))
 }
 
-// Kill ends the process at once, as a crash would, and returns when it is gone.
+// Kill ends the process at once, as a crash would, and its group with it; on Linux also those of its descendants that have
+// left the group. It returns when they are gone.
 func (p *Process) Kill() {
 	p.asked.Store(true)
 	select {
@@ -164,4 +182,16 @@ func (p *Process) AwaitReady(parent context.Context, ready func(context.Context)
 		return fmt.Errorf("it runs but did not answer in time (%w; last: %v)", cause, err)
 	}
 	return err
+}
+
+// Remedy says what to do about err of AwaitReady; otherwise is for one that ended.
+func Remedy(err error, otherwise string) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "give it more time, or see what keeps the machine busy"
+	case errors.Is(err, context.Canceled):
+		return "the start was called off"
+	default:
+		return otherwise
+	}
 }

@@ -7,7 +7,6 @@ package temporalserver
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -247,16 +246,11 @@ func (s *settings) environment() []string {
 }
 
 func remedy(err error, o Options) string {
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "give it more time, or see what keeps the machine busy"
-	case errors.Is(err, context.Canceled):
-		return "the start was called off"
-	case o.LogFile != "":
-		return "see " + o.LogFile
-	default:
-		return "give it a log file to see all of it"
+	otherwise := "give it a log file to see all of it"
+	if o.LogFile != "" {
+		otherwise = "see " + o.LogFile
 	}
+	return process.Remedy(err, otherwise)
 }
 
 func (s *settings) address() string {

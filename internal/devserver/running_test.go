@@ -1,5 +1,3 @@
-//go:build unix
-
 package devserver_test
 
 import (
@@ -12,7 +10,7 @@ import (
 // running tells whether a process lives. One that is dead and that nobody has waited for does not: a child
 // that lost its parent stays so where the init process reaps nobody.
 func running(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
+	if found, err := os.FindProcess(pid); err != nil || found.Signal(syscall.Signal(0)) != nil {
 		return false
 	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

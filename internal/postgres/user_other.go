@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-func attributes() (*syscall.SysProcAttr, error) { return nil, nil }
+func credentials() (*syscall.SysProcAttr, error) { return nil, nil }
 
 func giveAway(string) error { return nil }
 
@@ -16,7 +16,3 @@ func giveAway(string) error { return nil }
 func lockFolder(folder string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 }
-
-// terminate has no gentle way here; the next start recovers.
-func terminate(p *os.Process) { _ = p.Kill() }
-func kill(p *os.Process)      { _ = p.Kill() }

@@ -12,15 +12,13 @@ import (
 	"syscall"
 )
 
-// attributes: a group of its own keeps the terminal's Ctrl-C away.
-func attributes() (*syscall.SysProcAttr, error) {
-	a := &syscall.SysProcAttr{Setpgid: true}
-	endWithParent(a)
+// credentials are those of the user that the server runs as, where it is another than ours.
+func credentials() (*syscall.SysProcAttr, error) {
 	uid, gid, other, err := unprivileged()
-	if err == nil && other {
-		a.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	if err != nil || !other {
+		return nil, err
 	}
-	return a, err
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
 // unprivileged is the user that the server runs as, and whether it is another than ours.
@@ -75,6 +73,3 @@ func lockFolder(folder string) (*os.File, error) {
 	}
 	return file, nil
 }
-
-// terminate asks for PostgreSQL's fast shutdown.
-func terminate(p *os.Process) { _ = p.Signal(syscall.SIGINT) }
