@@ -48,6 +48,7 @@ func TestFiguresOfAnEmptyLedgerAreZeroAndNameEveryClassAndKind(t *testing.T) {
 func TestCapacityTellsWhatIsInUseWhatIsPromisedAndWhoWaitsSinceWhen(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		b := d.open(t)
+		b.called("d", "e")
 		b.limits(2, 5, time.Minute)
 		b.place(ask("a", 1))
 		b.place(ask("b", 1))

@@ -210,6 +210,16 @@ var (
 // end is a call that ended with nobody's fault.
 func (b *book) end(r followup.ClearanceRequest) { b.tb.Helper(); b.receive(r, human) }
 
+// called are contacts that had their first attempt.
+func (b *book) called(contacts ...string) {
+	b.tb.Helper()
+	for _, c := range contacts {
+		b.place(ask(c, 1))
+		b.end(ask(c, 1))
+	}
+	b.woken()
+}
+
 func (b *book) show(contact string) ledger.Contact {
 	b.tb.Helper()
 	c, err := b.Show(ctx, contact)

@@ -34,11 +34,7 @@ func (b *book) changed() bool {
 func TestRetriesAreWokenBeforeFirstDialsAndEachInTheOrderOfArrival(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)
-		for _, called := range []string{"retry 1", "retry 2"} {
-			b.place(ask(called, 1))
-			b.end(ask(called, 1))
-		}
-		b.woken()
+		b.called("retry 1", "retry 2")
 		b.limits(1, 0, 0)
 		under := ask("under way", 1)
 		b.place(under)
@@ -195,6 +191,7 @@ func TestTwoContactsOfOneNumberAreNotWokenTogether(t *testing.T) {
 func TestAContactOfTheSameNumberThatNeverComesBlocksNobody(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)
+		b.called("dead")
 		b.limits(1, 0, 0)
 		b.place(ask("under", 1))
 		b.held(ask("dead", 2, to(number)))
