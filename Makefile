@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # For `make test`: which packages, and flags of go test, as in: make test PKG=./ledger TESTFLAGS='-run Lease -v'
 PKG ?= ./...
 TESTFLAGS ?=
-# For `make demo`: flags of redial demo, as in: make demo ARGS=--keep
+# For `make demo` and `make cluster`: their flags, as in: make demo ARGS=--keep; make cluster ARGS='-dir kept'
 ARGS ?=
 
 # Empty without Go, so that `make help` works and `need-go` can say what is missing.
@@ -50,6 +50,11 @@ build: need-go ## build bin/redial
 demo: build devserver ## the whole product on this machine, against a simulated gateway
 	@bin/redial demo $(ARGS)
 
+.PHONY: cluster
+cluster: build clusterserver ## PostgreSQL, Temporal, two workers, two webhooks and more, as processes here
+	@tools/build.sh . ./internal/cluster bin/cluster
+	@bin/cluster $(ARGS)
+
 # The race detector needs a C compiler. Where there is none, tests without it are better than none.
 .PHONY: test
 test: need-go devserver clusterserver ## all tests, with the race detector, on the real engine
@@ -69,8 +74,8 @@ image: ## build the container image redial:dev, which knows the revision of its 
 	@docker build --build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude='*')" --tag redial:dev .
 
 .PHONY: bench
-bench: need-go devserver ## measure the budgets
-	@if [ -d internal/bench ]; then go run ./internal/bench; else echo 'bench: there is no internal/bench yet'; fi
+bench: need-go devserver clusterserver ## measure the budgets
+	@go run ./internal/bench
 
 .PHONY: clean
 clean: ## remove what was built; the dev server takes minutes to build again

@@ -26,6 +26,7 @@ var house = []struct {
 	{"cmd/redial", []string{"app"}},
 	{"examples", append([]string{"app"}, belowApp...)},
 	{"internal/bench", append([]string{"app"}, belowApp...)}, // a program that measures the whole
+	{"internal/cluster", []string{"simulator", "call"}},      // a program that runs the whole
 	{"app", belowApp},
 	{"callflowtest", []string{"activities", "workflows", "simulator", "followup", "call"}},
 	{"console", []string{"starter", "ledger", "followup", "call"}},
@@ -144,8 +145,8 @@ func allowed(from, to string) (why string, ok bool) {
 		if slices.Contains(withoutInternal, importer) {
 			return importer + " imports nothing internal", false
 		}
-		if imported == "internal/bench" {
-			return "internal/bench is a program", false
+		if imported == "internal/bench" || imported == "internal/cluster" {
+			return imported + " is a program", false
 		}
 		return "", true
 	}

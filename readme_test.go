@@ -14,83 +14,172 @@ import (
 	"redial/followup"
 )
 
-func readme(t *testing.T) string {
+// documents are held to the truth: what they name has to be there.
+var documents = []string{"README.md", "docs/deploy.md"}
+
+func document(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile("README.md")
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
 }
 
-func TestREADMENamesOnlyCommandsAndFlagsThatExist(t *testing.T) {
-	for _, line := range regexp.MustCompile("redial ((?:[a-z]+)(?: [^`\n|]*)?)").FindAllStringSubmatch(readme(t), -1) {
-		words := strings.Fields(line[1])
-		if words[0] == "is" || words[0] == "places" || words[0] == "calls" {
-			continue
-		}
-		var help bytes.Buffer
-		if code := app.Run(context.Background(), []string{words[0], "--help"}, &help, &help); code != 0 || strings.Contains(help.String(), "unknown command") {
-			t.Errorf("%q: redial %s --help exits with %d", line[0], words[0], code)
-		}
-		for _, word := range words[1:] {
-			if strings.HasPrefix(word, "--") && !strings.Contains(help.String(), word+" ") {
-				t.Errorf("%q: redial %s has no flag %s", line[0], words[0], word)
+func readme(t *testing.T) string {
+	t.Helper()
+	return document(t, "README.md")
+}
+
+// inEachDocument runs a check on every document, by its name.
+func inEachDocument(t *testing.T, check func(t *testing.T, name, text string)) {
+	t.Helper()
+	for _, name := range documents {
+		t.Run(name, func(t *testing.T) { check(t, name, document(t, name)) })
+	}
+}
+
+func TestDocumentsNameOnlyCommandsAndFlagsThatExist(t *testing.T) {
+	inEachDocument(t, func(t *testing.T, _, text string) {
+		for _, line := range regexp.MustCompile("redial ((?:[a-z]+)(?: [^`\n|]*)?)").FindAllStringSubmatch(text, -1) {
+			words := strings.Fields(line[1])
+			if words[0] == "is" || words[0] == "places" || words[0] == "calls" {
+				continue
+			}
+			var help bytes.Buffer
+			if code := app.Run(context.Background(), []string{words[0], "--help"}, &help, &help); code != 0 || strings.Contains(help.String(), "unknown command") {
+				t.Errorf("%q: redial %s --help exits with %d", line[0], words[0], code)
+			}
+			for _, word := range words[1:] {
+				if strings.HasPrefix(word, "--") && !strings.Contains(help.String(), word+" ") {
+					t.Errorf("%q: redial %s has no flag %s", line[0], words[0], word)
+				}
 			}
 		}
-	}
+	})
 }
 
-func TestREADMENamesEveryVariableAndNoOther(t *testing.T) {
-	source, err := os.ReadFile("internal/config/config.go")
-	if err != nil {
-		t.Fatal(err)
+// variable is one that the product reads, with its default.
+type variable struct{ name, byDefault string }
+
+func variables(t *testing.T) (all []variable) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`env:"([A-Z_]+)"(?: envDefault:"([^"]*)")?`).FindAllStringSubmatch(document(t, "internal/config/config.go"), -1) {
+		all = append(all, variable{m[1], m[2]})
 	}
+	if len(all) < 20 {
+		t.Fatalf("internal/config/config.go reads %d variables only: it was looked at in the wrong way", len(all))
+	}
+	return all
+}
+
+// secrets are the variables that may name a file instead.
+func secrets(t *testing.T) (names []string) {
+	t.Helper()
+	_, list, found := strings.Cut(document(t, "internal/config/config.go"), "var secrets = []string{")
+	if !found {
+		t.Fatal("internal/config/config.go has no list of secrets any more")
+	}
+	list, _, _ = strings.Cut(list, "}")
+	for _, m := range regexp.MustCompile(`"([A-Z_]+)"`).FindAllStringSubmatch(list, -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+func TestDocumentsNameNoVariableThatNothingReads(t *testing.T) {
 	known := map[string]bool{}
-	for _, m := range regexp.MustCompile(`env:"([A-Z_]+)"`).FindAllStringSubmatch(string(source), -1) {
-		known[m[1]] = true
-		if !strings.Contains(readme(t), "`"+m[1]+"`") {
-			t.Errorf("the README does not tell of %s", m[1])
-		}
+	for _, v := range variables(t) {
+		known[v.name] = true
 	}
-	for _, name := range regexp.MustCompile(`\b(?:KORE|REDIAL)_[A-Z_]+\b`).FindAllString(readme(t), -1) {
-		if !known[name] {
-			t.Errorf("the README tells of %s, which nothing reads", name)
-		}
+	for _, name := range secrets(t) {
+		known[name+"_FILE"] = true
 	}
+	inEachDocument(t, func(t *testing.T, _, text string) {
+		for _, name := range regexp.MustCompile(`\b(?:KORE|REDIAL)_[A-Z_]+\b`).FindAllString(text, -1) {
+			if !known[strings.TrimSuffix(name, "_")] && name != "KORE_" && name != "REDIAL_" {
+				t.Errorf("it tells of %s, which nothing reads", name)
+			}
+		}
+	})
 }
 
-func TestREADMELinksToFilesThatExist(t *testing.T) {
-	for _, m := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(readme(t), -1) {
-		if strings.Contains(m[1], "://") {
+func TestTheOperatorsTableHasEveryVariableWithItsDefault(t *testing.T) {
+	text := document(t, "docs/deploy.md")
+	for _, v := range variables(t) {
+		rows := regexp.MustCompile("(?m)^\\| `"+v.name+"` \\|.*\\| ([^|]*) \\|$").FindAllStringSubmatch(text, -1)
+		if len(rows) != 1 {
+			t.Errorf("%s has %d rows", v.name, len(rows))
 			continue
 		}
-		if _, err := os.Stat(m[1]); err != nil {
-			t.Errorf("link to %s: %v", m[1], err)
+		if v.byDefault != "" && rows[0][1] != "`"+v.byDefault+"`" {
+			t.Errorf("%s: the default is %s, and the table says %s", v.name, v.byDefault, rows[0][1])
+		}
+	}
+	_, after, _ := strings.Cut(text, "## Every variable")
+	for _, name := range secrets(t) {
+		if strings.Count(after, "`"+name+"`") < 2 {
+			t.Errorf("it does not say that %s may stand in a file", name)
 		}
 	}
 }
 
-func TestREADMENamesTestsThatExist(t *testing.T) {
+func TestTheOperatorsAreToldOfEveryMetricAndNoOther(t *testing.T) {
+	known := map[string]bool{}
+	text := document(t, "docs/deploy.md")
+	for _, m := range regexp.MustCompile(`gauge\("([a-z_]+)"`).FindAllStringSubmatch(document(t, "console/metrics.go"), -1) {
+		known["redial_"+m[1]] = true
+		if !strings.Contains(text, "`redial_"+m[1]) {
+			t.Errorf("it does not tell of redial_%s", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile("`(redial_[a-z_]+)").FindAllStringSubmatch(text, -1) {
+		if !known[m[1]] && m[1] != "redial_roles" { // a role of PostgreSQL
+			t.Errorf("it tells of %s, which is no metric", m[1])
+		}
+	}
+}
+
+func TestDocumentsLinkToWhatExists(t *testing.T) {
+	inEachDocument(t, func(t *testing.T, name, text string) {
+		headings := map[string]bool{}
+		for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+			headings[strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]*))?\)`).FindAllStringSubmatch(text, -1) {
+			switch {
+			case strings.Contains(m[1], "://"):
+			case m[1] == "":
+				if !headings[m[2]] {
+					t.Errorf("there is no heading #%s", m[2])
+				}
+			default:
+				if _, err := os.Stat(filepath.Join(filepath.Dir(name), m[1])); err != nil {
+					t.Errorf("link to %s: %v", m[1], err)
+				}
+			}
+		}
+	})
+}
+
+func TestDocumentsNameTestsThatExist(t *testing.T) {
 	var tests bytes.Buffer
-	for _, pattern := range []string{"*_test.go", "*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "*/*/*_test.go"} {
 		files, _ := filepath.Glob(pattern)
 		for _, f := range files {
-			data, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
+			tests.WriteString(document(t, f))
+		}
+	}
+	inEachDocument(t, func(t *testing.T, _, text string) {
+		for _, name := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(tests.String(), "func "+name[1]+"(") {
+				t.Errorf("there is no %s", name[1])
 			}
-			tests.Write(data)
 		}
-	}
-	for _, name := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(readme(t), -1) {
-		if !strings.Contains(tests.String(), "func "+name[1]+"(") {
-			t.Errorf("there is no %s", name[1])
-		}
-	}
+	})
 }
 
-func TestREADMENamesEveryRoomAndMakeTarget(t *testing.T) {
+func TestREADMENamesEveryRoom(t *testing.T) {
 	folders, err := filepath.Glob("*/*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -100,15 +189,17 @@ func TestREADMENamesEveryRoomAndMakeTarget(t *testing.T) {
 			t.Errorf("the README's table of rooms lacks %s", room)
 		}
 	}
-	makefile, err := os.ReadFile("Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`\bmake ([a-z]+(?:/[a-z]+)?)`).FindAllStringSubmatch(readme(t), -1) {
-		if !regexp.MustCompile(`(?m)^`+m[1]+`:`).Match(makefile) && m[1] != "and" && m[1] != "build" {
-			t.Errorf("there is no make target %s", m[1])
+}
+
+func TestDocumentsNameMakeTargetsThatExist(t *testing.T) {
+	makefile := document(t, "Makefile")
+	inEachDocument(t, func(t *testing.T, _, text string) {
+		for _, m := range regexp.MustCompile("(?m)(?:^|`)make ([a-z]+(?:/[a-z]+)?)").FindAllStringSubmatch(text, -1) {
+			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(makefile) {
+				t.Errorf("there is no make target %s", m[1])
+			}
 		}
-	}
+	})
 }
 
 func TestREADMEsPolicyIsValid(t *testing.T) {

@@ -5,12 +5,16 @@ package app_test
 import (
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"redial/call"
+	"redial/internal/notify"
+	"redial/internal/token"
 	"redial/ledger"
 )
 
@@ -69,16 +73,28 @@ func (k killing) reaches(t *testing.T, id string, state call.State) {
 }
 
 // requireOneDialPerAttempt compares the attempts of a result with what the gateway says it placed: one call for each that
-// was placed, with a notify URL of its own.
+// was placed.
 func (k killing) requireOneDialPerAttempt(t *testing.T, target string, calls int) {
 	t.Helper()
-	placed := k.gateway.calls(t, target)
-	require.Len(t, placed, calls)
-	urls := map[string]bool{}
-	for _, c := range placed {
-		require.False(t, urls[c.NotifyURL], "an attempt was dialed twice")
-		urls[c.NotifyURL] = true
+	require.Equal(t, calls, k.placedOnceEach(t, target))
+}
+
+// placedOnceEach counts the calls that the gateway placed to a target, each of which must be of an attempt of its own: that is in its
+// notify URL, which differs between two dials of one attempt.
+func (s stage) placedOnceEach(t *testing.T, target string) int {
+	t.Helper()
+	keys, err := token.ParseKeys(s.environment["REDIAL_NOTIFY_SECRET"])
+	require.NoError(t, err)
+	placed := map[string]bool{}
+	for _, c := range s.gateway.calls(t, target) {
+		_, named, found := strings.Cut(c.NotifyURL, notify.Path)
+		require.True(t, found)
+		attempt, _, err := keys.Open(named, time.Now())
+		require.NoError(t, err)
+		require.False(t, placed[attempt], "attempt %s was dialed twice", attempt)
+		placed[attempt] = true
 	}
+	return len(placed)
 }
 
 func dispositions(r call.Result) (d []call.Disposition) {

@@ -148,7 +148,7 @@ func TestTheWebhookWithItsOwnCertificateIsHeardFromTheGatewayOverTLS(t *testing.
 	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
 	ca.Issue(t, "localhost", time.Now().Add(time.Hour), cert, key)
 	requireToldWhy(t, s.program, mistake{"", []string{"REDIAL_WEBHOOK_TLS_CERT=" + cert}, []string{"up"}, misuse, []string{"REDIAL_WEBHOOK_TLS_KEY: it is missing"}})
-	requireToldWhy(t, s.program, mistake{"", []string{"REDIAL_WEBHOOK_TLS_CERT=" + cert, "REDIAL_WEBHOOK_TLS_KEY=" + key + "x"}, []string{"webhook"}, misuse,
+	requireToldWhy(t, s.program, mistake{"", []string{"REDIAL_DATABASE=sqlite:redial.db", "REDIAL_WEBHOOK_TLS_CERT=" + cert, "REDIAL_WEBHOOK_TLS_KEY=" + key + "x"}, []string{"webhook"}, misuse,
 		[]string{"REDIAL_WEBHOOK_TLS_KEY: it cannot be read", "name a readable file"}})
 
 	// The gateway is the one that has to trust the CA.

@@ -62,7 +62,17 @@ func (r rollout) deploy(build string) *observer.ObservedLogs {
 
 func (r rollout) makeCurrent(build string) {
 	r.t.Helper()
-	_, err := r.deployment.SetCurrentVersion(r.t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: build})
+	r.insist(func() error {
+		_, err := r.deployment.SetCurrentVersion(r.t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: build})
+		return err
+	})
+}
+
+// insist asks again, as an operator does: the server refuses while a version of the deployment is still being registered.
+func (r rollout) insist(ask func() error) {
+	r.t.Helper()
+	var err error
+	require.Eventually(r.t, func() bool { err = ask(); return err == nil }, time.Minute, 200*time.Millisecond)
 	require.NoError(r.t, err)
 }
 
@@ -138,8 +148,10 @@ func TestCallsUnderWayMoveToTheBuildThatIsMadeCurrentOrRampedTo(t *testing.T) {
 
 	onB := r.talk(second)
 	r.deploy("build-c")
-	_, err := r.deployment.SetRampingVersion(t.Context(), client.WorkerDeploymentSetRampingVersionOptions{BuildID: "build-c", Percentage: 100})
-	require.NoError(t, err)
+	r.insist(func() error {
+		_, err := r.deployment.SetRampingVersion(t.Context(), client.WorkerDeploymentSetRampingVersionOptions{BuildID: "build-c", Percentage: 100})
+		return err
+	})
 	onC := r.talk(third)
 	r.hangUp(onB, second)
 	r.hangUp(onC, third)

@@ -124,8 +124,16 @@ func (p *postgres) migrate(ctx context.Context, db *sql.DB, files fs.FS, up bool
 		_, err = provider.Up(ctx)
 		return err
 	}
+	// Asked first, because goose would make the table of its versions, for whoever comes by.
+	var there bool
+	if err := p.pool.QueryRow(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&there); err != nil {
+		return err
+	}
 	// Tables newer than this version are those of an upgrade under way: a version adds to the tables of the one before.
-	pending, err := provider.HasPending(ctx)
+	pending := !there
+	if there {
+		pending, err = provider.HasPending(ctx)
+	}
 	if err == nil && pending {
 		err = errors.New("its tables are not there, or older than this version: run redial setup")
 	}

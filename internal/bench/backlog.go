@@ -14,13 +14,20 @@ import (
 	"redial/workflows"
 )
 
-var backlogBudgets = []budget{
-	{name: "backlog-lines", what: "with a backlog: lines in use, of those allowed", limit: "at least 0.95", holds: atLeast(0.95)},
-	{name: "backlog-pace", what: "with a backlog: dials, of those that the rate allows", limit: "at least 0.95", holds: atLeast(0.95)},
-}
+var (
+	backlogBudgets = []budget{
+		{name: "backlog-lines", what: "with a backlog: lines in use, of those allowed", limit: "at least 0.95", holds: atLeast(0.95)},
+		{name: "backlog-pace", what: "with a backlog: dials, of those that the rate allows", limit: "at least 0.95", holds: atLeast(0.95)},
+	}
+	backlogPostgresBudgets = []budget{
+		{name: "backlog-lines-postgres", what: "with a backlog, on PostgreSQL: lines in use, of those allowed", limit: "at least 0.95", holds: atLeast(0.95)},
+		{name: "backlog-pace-postgres", what: "with a backlog, on PostgreSQL: dials, of those that the rate allows", limit: "at least 0.95", holds: atLeast(0.95)},
+	}
+)
 
 // backlogRun is a product that more contacts wait for than it may call.
 type backlogRun struct {
+	on      database
 	name    string
 	lines   int
 	rate    int
@@ -34,11 +41,11 @@ type backlogRun struct {
 
 // measureBacklog watches two products at the same time, each with a server of its own: in one the lines are the limit,
 // in the other the rate. The simulator's record says what was in use.
-func measureBacklog(ctx context.Context, b *bench) error {
-	lines := &backlogRun{name: "lines", lines: 20, rate: 10_000, window: time.Minute, waiting: 300,
+func measureBacklog(ctx context.Context, b *bench, on database) error {
+	lines := &backlogRun{on: on, name: "lines", lines: 20, rate: 10_000, window: time.Minute, waiting: 300,
 		outcome: "human+pdd=500ms+ring=2s+talk=6s"}
 	lines.used = lines.share
-	pace := &backlogRun{name: "pace", lines: 500, rate: 55, window: time.Minute, waiting: 200, outcome: "busy+pdd=500ms+ring=1s"}
+	pace := &backlogRun{on: on, name: "pace", lines: 500, rate: 55, window: time.Minute, waiting: 200, outcome: "busy+pdd=500ms+ring=1s"}
 	if b.quick {
 		pace.window = 10 * time.Second
 	}
@@ -51,21 +58,18 @@ func measureBacklog(ctx context.Context, b *bench) error {
 	}
 	all.Wait()
 	if errs[0] == nil {
-		b.record("backlog-lines", shares[0], "%.3f of %d lines over %s, calls of 8.5 s, %d contacts waiting", shares[0], lines.lines, b.backlog, lines.waiting)
+		b.record(on.row("backlog-lines"), shares[0], "%.3f of %d lines over %s, calls of 8.5 s, %d contacts waiting", shares[0], lines.lines, b.backlog, lines.waiting)
 	}
 	if errs[1] == nil {
-		b.record("backlog-pace", shares[1], "%.3f of %d dials in %s, over %s, %d contacts waiting", shares[1], pace.rate, pace.window, b.backlog, pace.waiting)
+		b.record(on.row("backlog-pace"), shares[1], "%.3f of %d dials in %s, over %s, %d contacts waiting", shares[1], pace.rate, pace.window, b.backlog, pace.waiting)
 	}
 	return errors.Join(errs...)
 }
 
 // watch keeps contacts waiting, and measures from the time at which the limit is reached for the first time.
 func (r *backlogRun) watch(ctx context.Context, b *bench) (float64, error) {
-	folder, err := b.subfolder("backlog-" + r.name)
-	if err != nil {
-		return 0, err
-	}
-	r.product, err = startProduct(ctx, productOptions{folder: folder, lines: r.lines, rate: r.rate, window: r.window,
+	var err error
+	r.product, err = b.startProduct(ctx, productOptions{name: "backlog-" + r.name, on: r.on, lines: r.lines, rate: r.rate, window: r.window,
 		simulator: simulator.Config{PlainNumbers: true, Profile: simulator.Profile{Outcomes: map[string]float64{r.outcome: 1}}}})
 	if err != nil {
 		return 0, err

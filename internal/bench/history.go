@@ -24,11 +24,7 @@ var historyBudgets = []budget{
 // measureHistory counts events of calls on a real server. What is signalled within the same workflow task as something
 // else costs fewer events; the most that was seen counts.
 func measureHistory(ctx context.Context, b *bench) error {
-	folder, err := b.subfolder("history")
-	if err != nil {
-		return err
-	}
-	p, err := startProduct(ctx, productOptions{folder: folder, lines: 50, rate: 10_000, window: time.Minute,
+	p, err := b.startProduct(ctx, productOptions{name: "history", lines: 50, rate: 10_000, window: time.Minute,
 		simulator: simulator.Config{Speed: 50, PlainNumbers: true}})
 	if err != nil {
 		return err

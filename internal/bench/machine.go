@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +23,9 @@ type machine struct {
 	Go        string    `json:"go"`
 	FsyncMs   float64   `json:"fsync_ms"`
 	Load      string    `json:"load,omitempty"` // of the system, before anything was started
+
+	// PostgreSQL is the version (server_version) and the settings of the server that was measured; absent where none was.
+	PostgreSQL map[string]string `json:"postgresql,omitempty"`
 }
 
 func (m machine) String() string {
@@ -35,7 +40,17 @@ func (m machine) String() string {
 	if m.Load != "" {
 		text += ", load before: " + m.Load
 	}
-	return m.Time.Format(time.DateTime) + "  " + text
+	text = m.Time.Format(time.DateTime) + "  " + text
+	if m.PostgreSQL == nil {
+		return text
+	}
+	var settings []string
+	for _, name := range slices.Sorted(maps.Keys(m.PostgreSQL)) {
+		if name != postgresVersion {
+			settings = append(settings, name+" "+m.PostgreSQL[name])
+		}
+	}
+	return text + fmt.Sprintf("\nPostgreSQL %s on the same machine: %s", m.PostgreSQL[postgresVersion], strings.Join(settings, ", "))
 }
 
 func describeMachine(folder string) (machine, error) {

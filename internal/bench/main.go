@@ -12,8 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/pprof"
-	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,9 +38,9 @@ func run(args []string, out, progress io.Writer) int {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	flags.BoolVar(&s.quick, "quick", false, "measure everything briefly, in some four minutes instead of twenty")
+	flags.BoolVar(&s.quick, "quick", false, "measure everything briefly, in some ten minutes instead of forty")
 	flags.BoolVar(&s.json, "json", false, "print JSON instead of the table")
-	flags.StringVar(&s.only, "only", "", "measure these only, separated by commas: "+strings.Join(names(), ", "))
+	flags.StringVar(&s.only, "only", "", "measure these only, separated by commas; webhook is webhook-sqlite and webhook-postgres: "+strings.Join(names(), ", "))
 	flags.DurationVar(&s.backlog, "backlog", 10*time.Minute, "how long lines and pace are watched with a backlog; one minute with -quick")
 	flags.StringVar(&s.folder, "dir", "", "folder for databases and logs; it is the disk that is measured (default: the system's for temporary files)")
 	flags.StringVar(&s.profile, "cpuprofile", "", "write a CPU profile of this process to a file")
@@ -73,6 +73,9 @@ func measure(ctx context.Context, s settings, chosen []scenario, out, progress i
 		return err
 	}
 	defer os.RemoveAll(folder)
+	if err := letThrough(folder); err != nil {
+		return err
+	}
 	if s.profile != "" {
 		stop, err := profileCPU(s.profile)
 		if err != nil {
@@ -84,20 +87,26 @@ func measure(ctx context.Context, s settings, chosen []scenario, out, progress i
 	if err != nil {
 		return err
 	}
-	b := &bench{settings: s, folder: folder, progress: progress, began: time.Now()}
+	b := &bench{settings: s, folder: folder, machine: machine, progress: progress, began: time.Now()}
 	if s.quick {
 		b.backlog = min(s.backlog, time.Minute)
 	}
 	failures := 0
 	for _, c := range chosen {
 		b.say("%s: %s", c.name, c.about)
+		if err := c.missing(); err != nil {
+			b.say("%s: NOT MEASURED: %v", c.name, err)
+			b.note("NOT MEASURED: %s: %v", c.name, err)
+			b.fail(c, err)
+			continue
+		}
 		if err := c.run(ctx, b); err != nil {
 			b.say("%s: could not be measured: %v", c.name, err)
 			b.fail(c, err)
 			failures++
 		}
 	}
-	r := report{Machine: machine, Rows: b.rows(chosen), Notes: b.notes}
+	r := report{Machine: b.machine, Rows: b.rows(chosen), Notes: b.notes}
 	if s.json {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
@@ -127,17 +136,36 @@ type scenario struct {
 	name, about string
 	budgets     []budget
 	run         func(context.Context, *bench) error
+	needs       func() error // says what this machine lacks; nil: nothing that every machine does not have
+}
+
+func (s scenario) missing() error {
+	if s.needs == nil {
+		return nil
+	}
+	return s.needs()
 }
 
 func scenarios() []scenario {
 	return []scenario{
-		{"history", "events of calls, counted on a real server", historyBudgets, measureHistory},
-		{"throughput", "calls per second beside the floor's, in turns", throughputBudgets, measureThroughput},
-		{"webhook", "durable acknowledgements over HTTP", webhookBudgets, measureWebhook},
-		{"backlog", "lines in use, and pace, with more contacts than either allows", backlogBudgets, measureBacklog},
-		{"rehearsal", "not built yet", rehearsalBudgets, func(context.Context, *bench) error { return nil }},
-		{"memory", "of contacts that sleep between attempts", memoryBudgets, measureMemory},
+		{name: "history", about: "events of calls, counted on a real server", budgets: historyBudgets, run: measureHistory},
+		{name: "throughput-sqlite", about: "calls per second beside the floor's, in turns", budgets: throughputBudgets, run: on(sqlite, measureThroughput)},
+		{name: "throughput-postgres", about: "the same with Temporal and ledger on PostgreSQL, roles apart", budgets: throughputPostgresBudgets,
+			run: on(postgreSQL, measureThroughput), needs: lacksCluster},
+		{name: "webhook-sqlite", about: "durable acknowledgements over HTTP", budgets: webhookBudgets, run: on(sqlite, measureWebhook)},
+		{name: "webhook-postgres", about: "the same with the ledger on PostgreSQL", budgets: webhookPostgresBudgets,
+			run: on(postgreSQL, measureWebhook), needs: lacksPostgres},
+		{name: "backlog-sqlite", about: "lines in use, and pace, with more contacts than either allows", budgets: backlogBudgets, run: on(sqlite, measureBacklog)},
+		{name: "backlog-postgres", about: "the same with Temporal and ledger on PostgreSQL, roles apart", budgets: backlogPostgresBudgets,
+			run: on(postgreSQL, measureBacklog), needs: lacksCluster},
+		{name: "rehearsal", about: "not built yet", budgets: rehearsalBudgets, run: func(context.Context, *bench) error { return nil }},
+		{name: "memory", about: "of contacts that sleep between attempts", budgets: memoryBudgets, run: measureMemory},
 	}
+}
+
+// on makes a measurement that is taken on several databases one on this.
+func on(d database, measure func(context.Context, *bench, database) error) func(context.Context, *bench) error {
+	return func(ctx context.Context, b *bench) error { return measure(ctx, b, d) }
 }
 
 func names() []string {
@@ -148,18 +176,23 @@ func names() []string {
 	return all
 }
 
-// choose picks the scenarios named in a list; all of them when it is empty.
+// choose picks the scenarios named in a list, by their names or by what stands before the database; all of them when it is empty.
 func choose(list string) ([]scenario, error) {
 	if list == "" {
 		return scenarios(), nil
 	}
 	var chosen []scenario
 	for name := range strings.SplitSeq(list, ",") {
-		i := slices.Index(names(), strings.TrimSpace(name))
-		if i < 0 {
+		name = strings.TrimSpace(name)
+		before := len(chosen)
+		for _, s := range scenarios() {
+			if s.name == name || strings.HasPrefix(s.name, name+"-") {
+				chosen = append(chosen, s)
+			}
+		}
+		if len(chosen) == before {
 			return nil, fmt.Errorf("there is no measurement %q: choose from %s", name, strings.Join(names(), ", "))
 		}
-		chosen = append(chosen, scenarios()[i])
 	}
 	return chosen, nil
 }
@@ -167,11 +200,13 @@ func choose(list string) ([]scenario, error) {
 // bench is what scenarios share: the settings, a folder, and what was found.
 type bench struct {
 	settings
-	folder   string
-	progress io.Writer
-	began    time.Time
-	found    map[string]finding
-	notes    []string
+	folder    string
+	machine   machine
+	described sync.Once // PostgreSQL, as part of the machine
+	progress  io.Writer
+	began     time.Time
+	found     map[string]finding
+	notes     []string
 }
 
 // say reports progress.
@@ -186,5 +221,12 @@ func (b *bench) note(format string, args ...any) {
 
 // subfolder makes a folder for one part.
 func (b *bench) subfolder(name string) (string, error) {
-	return os.MkdirTemp(b.folder, name+"-")
+	folder, err := os.MkdirTemp(b.folder, name+"-")
+	if err != nil {
+		return "", err
+	}
+	return folder, letThrough(folder)
 }
+
+// letThrough opens the way to what lies in a folder, and not the folder: PostgreSQL runs as another user where we are root.
+func letThrough(folder string) error { return os.Chmod(folder, 0o711) }

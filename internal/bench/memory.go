@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -34,13 +32,9 @@ func measureMemory(ctx context.Context, b *bench) error {
 	if b.quick {
 		few, many = 500, 1500
 	}
-	folder, err := b.subfolder("memory")
-	if err != nil {
-		return err
-	}
 	sdk.SetStickyWorkflowCacheSize(cachedRuns)
 	defer sdk.SetStickyWorkflowCacheSize(10_000) // the SDK's default
-	p, err := startProduct(ctx, productOptions{folder: folder, lines: 10_000, rate: 10_000, window: time.Second,
+	p, err := b.startProduct(ctx, productOptions{name: "memory", lines: 10_000, rate: 10_000, window: time.Second,
 		simulator: simulator.Config{Speed: 1000, PlainNumbers: true, Profile: simulator.Profile{Outcomes: map[string]float64{"busy+pdd=0s+ring=1s": 1}}}})
 	if err != nil {
 		return err
@@ -66,7 +60,7 @@ func measureMemory(ctx context.Context, b *bench) error {
 
 // putToSleep starts contacts until so many wait for their next attempt.
 func (p *product) putToSleep(ctx context.Context, contacts int) error {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: p.database()}).EscapedPath()+"?mode=ro")
+	db, err := look(p.address)
 	if err != nil {
 		return err
 	}

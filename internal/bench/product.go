@@ -12,6 +12,7 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
@@ -20,7 +21,9 @@ import (
 	"redial/internal/devserver"
 	"redial/internal/logging"
 	"redial/internal/notify"
+	"redial/internal/postgres"
 	"redial/internal/serve"
+	"redial/internal/temporalserver"
 	"redial/internal/token"
 	"redial/koreai"
 	"redial/ledger"
@@ -35,15 +38,19 @@ import (
 // caller is the number that calls are placed from.
 const caller = "+12025550100"
 
-// product is worker, webhook and relay in this process, as `redial dev` runs them, with a dev server on a database file
-// and a simulated gateway.
+// product is worker, webhook and relay in this process, with a simulated gateway: on SQLite as `redial dev` runs them, with a dev
+// server on a database file; on PostgreSQL as roles apart are, with Temporal's server and the ledger in databases of one server.
 type product struct {
+	bench     *bench
 	folder    string
-	temporal  *devserver.Server
+	postgres  *postgres.Server // nil on SQLite
+	temporal  engine
 	client    client.Client
 	simulator *simulator.Simulator
 	gateway   *koreai.Client
-	ledger    *ledger.Ledger
+	address   string         // of the ledger
+	ledger    *ledger.Ledger // the worker's
+	hears     *ledger.Ledger // the webhook's and the relay's: on SQLite the same, since a file has one owner
 	starter   starter.Starter
 	log       *zap.Logger
 	logFile   *os.File
@@ -51,9 +58,17 @@ type product struct {
 	stops []func() error // in the order in which they were started
 }
 
+// engine is a Temporal server.
+type engine interface {
+	Address() string
+	Pid() int
+	Stop(context.Context) error
+}
+
 // productOptions say what a product is to carry.
 type productOptions struct {
-	folder    string
+	name      string // of its folder
+	on        database
 	lines     int
 	rate      int
 	window    time.Duration
@@ -61,14 +76,17 @@ type productOptions struct {
 }
 
 // startProduct starts everything, or nothing.
-func startProduct(ctx context.Context, o productOptions) (p *product, err error) {
-	p = &product{folder: o.folder}
+func (b *bench) startProduct(ctx context.Context, o productOptions) (p *product, err error) {
+	p = &product{bench: b}
+	if p.folder, err = b.subfolder(o.name); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
 		}
 	}()
-	for _, start := range []func(context.Context, productOptions) error{p.startLog, p.startSimulator, p.startTemporal, p.startLedger, p.startRoles} {
+	for _, start := range []func(context.Context, productOptions) error{p.startLog, p.startSimulator, p.startPostgres, p.startTemporal, p.startLedger, p.startRoles} {
 		if err := start(ctx, o); err != nil {
 			return p, err
 		}
@@ -116,41 +134,96 @@ func (p *product) startSimulator(ctx context.Context, o productOptions) (err err
 	return err
 }
 
-// startTemporal starts the dev server on a file, as the product does.
-func (p *product) startTemporal(ctx context.Context, o productOptions) (err error) {
-	attributes := map[string]string{}
-	for _, key := range workflows.SearchAttributes() {
-		attributes[key.GetName()] = key.GetValueType().String()
+func (p *product) startPostgres(ctx context.Context, o productOptions) (err error) {
+	if o.on != postgreSQL {
+		return nil
 	}
-	p.temporal, err = devserver.Start(ctx, devserver.Options{DatabaseFile: filepath.Join(o.folder, "temporal.db"),
-		LogFile: filepath.Join(o.folder, "temporal.log"), SearchAttributes: attributes})
-	if err != nil {
+	if p.postgres, err = p.bench.startPostgres(ctx, p.folder); err != nil {
 		return err
 	}
-	p.onClose(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-		defer cancel()
-		return p.temporal.Stop(ctx)
-	})
+	p.onClose(stopping(p.postgres))
+	return nil
+}
+
+// startTemporal starts a server as the product has it, and connects to it.
+func (p *product) startTemporal(ctx context.Context, _ productOptions) (err error) {
+	start := p.startDevServer
+	if p.postgres != nil {
+		start = p.startCluster
+	}
+	if err := start(ctx); err != nil {
+		return err
+	}
+	p.onClose(stopping(p.temporal))
 	p.client, err = client.DialContext(ctx, client.Options{HostPort: p.temporal.Address(), Logger: logging.ForTemporal(p.log.Named("temporal"))})
 	if err != nil {
 		return err
 	}
 	p.onClose(func() error { p.client.Close(); return nil })
 	p.starter = starter.Starter{Client: p.client}
+	if p.postgres != nil {
+		return p.registerAttributes(ctx)
+	}
 	return nil
 }
 
+// startDevServer starts the dev server on a file.
+func (p *product) startDevServer(ctx context.Context) error {
+	attributes := map[string]string{}
+	for _, key := range workflows.SearchAttributes() {
+		attributes[key.GetName()] = key.GetValueType().String()
+	}
+	server, err := devserver.Start(ctx, devserver.Options{DatabaseFile: filepath.Join(p.folder, "temporal.db"),
+		LogFile: filepath.Join(p.folder, "temporal.log"), SearchAttributes: attributes})
+	p.temporal = server
+	return err
+}
+
+// startCluster starts the server that a cluster has.
+func (p *product) startCluster(ctx context.Context) error {
+	server, err := temporalserver.Start(ctx, temporalserver.Options{Postgres: p.postgres.URL("postgres"), Folder: p.folder,
+		LogFile: filepath.Join(p.folder, "temporal.log")})
+	p.temporal = server
+	return err
+}
+
+func (p *product) registerAttributes(ctx context.Context) error {
+	attributes := map[string]enumspb.IndexedValueType{}
+	for _, key := range workflows.SearchAttributes() {
+		attributes[key.GetName()] = key.GetValueType()
+	}
+	_, err := p.client.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+		Namespace: client.DefaultNamespace, SearchAttributes: attributes})
+	return err
+}
+
 func (p *product) startLedger(ctx context.Context, o productOptions) (err error) {
-	if p.ledger, err = ledger.Open(ctx, "sqlite:"+p.database(), ledger.Options{Owner: true}); err != nil {
+	p.address = "sqlite:" + filepath.Join(p.folder, "redial.db")
+	if p.postgres != nil {
+		p.address = p.postgres.URL("redial")
+		if err := p.postgres.CreateDatabase(ctx, "redial", ""); err != nil {
+			return err
+		}
+	}
+	if p.ledger, err = p.openLedger(ctx); err != nil {
 		return err
 	}
-	p.onClose(p.ledger.Close)
+	p.hears = p.ledger
+	if p.postgres != nil {
+		if p.hears, err = p.openLedger(ctx); err != nil {
+			return err
+		}
+	}
 	return p.ledger.SetLimits(ctx, o.lines, o.rate, o.window)
 }
 
-// database is the ledger's file.
-func (p *product) database() string { return filepath.Join(p.folder, "redial.db") }
+func (p *product) openLedger(ctx context.Context) (*ledger.Ledger, error) {
+	l, err := ledger.Open(ctx, p.address, ledger.Options{Owner: true, Migrate: true})
+	if err == nil {
+		p.onClose(l.Close)
+	}
+	return l, err
+}
 
 func (p *product) startRoles(ctx context.Context, _ productOptions) error {
 	listener, err := listen()
@@ -161,11 +234,11 @@ func (p *product) startRoles(ctx context.Context, _ productOptions) error {
 	if err != nil {
 		return err
 	}
-	r, err := relay.New(relay.Config{Ledger: p.ledger, Flows: p.client, Logger: p.log.Named("relay")})
+	r, err := relay.New(relay.Config{Ledger: p.hears, Flows: p.client, Logger: p.log.Named("relay")})
 	if err != nil {
 		return err
 	}
-	w := webhook.New(webhook.Config{Ledger: p.ledger, Tokens: keys, Logger: p.log.Named("webhook")})
+	w := webhook.New(webhook.Config{Ledger: p.hears, Tokens: keys, Logger: p.log.Named("webhook")})
 	p.background(ctx, r.Run)
 	p.background(ctx, func(ctx context.Context) error { return serve.Run(ctx, listener, w, p.log) })
 	p.background(ctx, func(ctx context.Context) error {

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"math"
 	"testing"
 
@@ -37,4 +41,33 @@ func TestJudge(t *testing.T) {
 	require.Equal(t, verdictNotMeasured, void.Verdict)
 	require.Nil(t, void.Value, "no figure where nothing was measured")
 	require.Equal(t, verdictNotMeasured, b.judge(finding{}, false).Verdict)
+}
+
+func TestAMeasurementIsChosenByItsNameOrOnBothDatabases(t *testing.T) {
+	chosen := func(list string) (names []string) {
+		scenarios, err := choose(list)
+		require.NoError(t, err)
+		for _, s := range scenarios {
+			names = append(names, s.name)
+		}
+		return names
+	}
+	require.Equal(t, []string{"webhook-sqlite", "webhook-postgres"}, chosen("webhook"))
+	require.Equal(t, []string{"webhook-postgres", "memory"}, chosen("webhook-postgres, memory"))
+	require.Equal(t, names(), chosen(""))
+	_, err := choose("web")
+	require.ErrorContains(t, err, "webhook-sqlite")
+}
+
+func TestWhatThisMachineLacksIsSaidAndIsNoFailure(t *testing.T) {
+	lacking := scenario{name: "cluster", budgets: []budget{{name: "c"}}, needs: func() error { return errors.New("no server") },
+		run: func(context.Context, *bench) error { t.Fatal("it was run"); return nil }}
+	var out, progress bytes.Buffer
+	require.NoError(t, measure(t.Context(), settings{folder: t.TempDir(), json: true}, []scenario{lacking}, &out, &progress))
+	require.Contains(t, progress.String(), "NOT MEASURED: no server")
+	var r report
+	require.NoError(t, json.Unmarshal(out.Bytes(), &r))
+	require.Equal(t, verdictNotMeasured, r.Rows[0].Verdict)
+	require.Equal(t, "no server", r.Rows[0].Why)
+	require.Contains(t, r.Notes[0], "NOT MEASURED: cluster: no server")
 }

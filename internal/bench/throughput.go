@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,20 +12,20 @@ import (
 	"redial/workflows"
 )
 
-var throughputBudgets = []budget{{name: "throughput", what: "calls per second against the floor (one activity with the same POST, one signal through a bare handler)",
-	limit: "at least 0.85", holds: atLeast(0.85)}}
+var (
+	throughputBudgets = []budget{{name: "throughput", what: "calls per second against the floor (one activity with the same POST, one signal through a bare handler)",
+		limit: "at least 0.85", holds: atLeast(0.85)}}
+	throughputPostgresBudgets = []budget{{name: "throughput-postgres", what: "calls per second against the floor, Temporal's server and the ledger on PostgreSQL, roles apart",
+		limit: "at least 0.85", holds: atLeast(0.85)}}
+)
 
 // measureThroughput makes calls through the product and through the floor, on one server in turns, and compares.
-func measureThroughput(ctx context.Context, b *bench) error {
+func measureThroughput(ctx context.Context, b *bench, on database) error {
 	load, pairs := &closedLoop{calls: 300, concurrency: 100}, 5
 	if b.quick {
 		load, pairs = &closedLoop{calls: 150, concurrency: 100}, 3
 	}
-	folder, err := b.subfolder("throughput")
-	if err != nil {
-		return err
-	}
-	p, err := startProduct(ctx, productOptions{folder: folder, lines: 10_000, rate: 10_000, window: time.Second,
+	p, err := b.startProduct(ctx, productOptions{name: "throughput", on: on, lines: 10_000, rate: 10_000, window: time.Second,
 		simulator: simulator.Config{Speed: 1000, PlainNumbers: true, Profile: simulator.Profile{Outcomes: map[string]float64{"human+pdd=0s+ring=1s+talk=5s": 1}}}})
 	if err != nil {
 		return err
@@ -39,20 +38,20 @@ func measureThroughput(ctx context.Context, b *bench) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 
-	b.say("throughput: warming up")
+	b.say("throughput, %s: warming up", on)
 	for _, arm := range []arm{f.callOnce, p.callOnce} {
 		if _, err := load.run(ctx, p, arm); err != nil {
 			return err
 		}
 	}
-	t := turns{load: load, floor: f.callOnce, ours: p.callOnce}
+	t := turns{on: on, load: load, floor: f.callOnce, ours: p.callOnce}
 	// A machine that does other things meanwhile gives pairs that differ by more than what is to be told apart.
 	for n := 0; n < pairs || n < 2*pairs && t.scatter() > mostScatter; n++ {
 		ratio, err := t.pair(ctx, p)
 		if err != nil {
 			return err
 		}
-		b.say("throughput: pair %d: floor %s; Redial %s; ratio %.2f", n+1, t.floors[n], t.mine[n], ratio)
+		b.say("throughput, %s: pair %d: floor %s; Redial %s; ratio %.2f", on, n+1, t.floors[n], t.mine[n], ratio)
 	}
 	if stats := p.simulator.Stats(); stats.Launched != load.made {
 		return fmt.Errorf("the gateway placed %d calls of %d", stats.Launched, load.made)
@@ -65,6 +64,7 @@ const mostScatter = 0.15
 
 // turns are pairs of passes: the floor, then the product.
 type turns struct {
+	on           database
 	load         *closedLoop
 	floor, ours  arm
 	floors, mine []pass
@@ -90,15 +90,15 @@ func (t *turns) scatter() float64 { return percentile(t.ratios, 75) - percentile
 
 // report takes the median for a result only when the pairs agree.
 func (t *turns) report(b *bench) error {
-	b.note("throughput: both arms share server, client, gateway and processors; a simulated call takes some milliseconds; "+
+	b.note("throughput, %s: both arms share server, client, gateway and processors; a simulated call takes some milliseconds; "+
 		"the loop is kept full until %d calls have ended; of the processors' time a call of the product takes %.2f times what one of the floor takes (median)",
-		t.load.calls, median(costs(t.mine))/median(costs(t.floors)))
+		t.on, t.load.calls, median(costs(t.mine))/median(costs(t.floors)))
 	text := fmt.Sprintf("%.3f (median of %d pairs from %.2f to %.2f; Redial %.1f calls/s, floor %.1f; %d calls each, %d at a time)",
 		median(t.ratios), len(t.ratios), percentile(t.ratios, 0), percentile(t.ratios, 100), median(rates(t.mine)), median(rates(t.floors)), t.load.calls, t.load.concurrency)
 	if t.scatter() > mostScatter {
 		return fmt.Errorf("the pairs scatter too much to tell, is the machine doing something else? %s", text)
 	}
-	b.record("throughput", median(t.ratios), "%s", text)
+	b.record(t.on.row("throughput"), median(t.ratios), "%s", text)
 	return nil
 }
 
@@ -137,7 +137,7 @@ func rates(passes []pass) (all []float64) {
 
 func costs(passes []pass) (all []float64) {
 	for _, p := range passes {
-		all = append(all, milliseconds(p.cost.own+p.cost.server))
+		all = append(all, milliseconds(p.cost.sum()))
 	}
 	return all
 }
@@ -145,19 +145,18 @@ func costs(passes []pass) (all []float64) {
 // run counts until the calls have ended, and keeps the loop full until then: the calls that are still under way when the
 // last one is counted are waited for and not counted.
 func (l *closedLoop) run(ctx context.Context, p *product, one arm) (pass, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	var started, ended atomic.Int64
 	var callers sync.WaitGroup
-	errs := make([]error, l.concurrency)
 	var took time.Duration
 	total := l.calls + l.concurrency
-	used, begin := usedCPU(p.temporal.Pid()), time.Now()
-	for i := range l.concurrency {
+	used, begin := p.usedCPU(), time.Now()
+	for range l.concurrency {
 		callers.Go(func() {
-			for n := started.Add(1); n <= int64(total) && errs[i] == nil; n = started.Add(1) {
-				if errs[i] = one(ctx, l.made+int(n)); errs[i] != nil {
-					cancel()
+			for n := started.Add(1); n <= int64(total) && ctx.Err() == nil; n = started.Add(1) {
+				if err := one(ctx, l.made+int(n)); err != nil {
+					fail(err) // what the others say then is only that they were called off
 				}
 				if ended.Add(1) == int64(l.calls) {
 					took = time.Since(begin)
@@ -167,5 +166,8 @@ func (l *closedLoop) run(ctx context.Context, p *product, one arm) (pass, error)
 	}
 	callers.Wait()
 	l.made += total
-	return pass{rate: float64(l.calls) / took.Seconds(), cost: usedCPU(p.temporal.Pid()).since(used).each(total)}, errors.Join(errs...)
+	if ctx.Err() != nil {
+		return pass{}, context.Cause(ctx)
+	}
+	return pass{rate: float64(l.calls) / took.Seconds(), cost: p.usedCPU().since(used).each(total)}, nil
 }
