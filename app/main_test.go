@@ -38,7 +38,7 @@ func waitTogether() {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
 	if !given {
-		_ = flag.Set(name, strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+		_ = flag.Set(name, strconv.Itoa(3*runtime.GOMAXPROCS(0)))
 	}
 }
 
