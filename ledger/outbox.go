@@ -99,8 +99,8 @@ func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
 // take keeps deliveries that are due from other relays.
 func (t *tx) take(lane Lane, limit int) (due []Delivery, err error) {
 	// SQLite compiles a query with a bare LIMIT ? anew for every value; the cast keeps it from that.
-	err = t.each(`SELECT id, version, kind, workflow_id, attempt_key, topic, url, body, tries FROM outbox o
-			WHERE delivered_at = 0 AND due_at <= ? AND kind IN (?, ?) ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut("o"),
+	err = t.each(`SELECT id, version, kind, workflow_id, attempt_key, topic, url, body, tries FROM outbox
+			WHERE delivered_at = 0 AND due_at <= ? AND kind IN (?, ?) ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut(),
 		[]any{micros(t.now), kinds[lane][0], kinds[lane][1], limit},
 		func(scan func(...any) error) error {
 			var d Delivery

@@ -303,9 +303,7 @@ func (s *postgresSession) forUpdate() string {
 	return ""
 }
 
-func (s *postgresSession) leaveOut(table string) string {
-	return " FOR UPDATE OF " + table + " SKIP LOCKED"
-}
+func (s *postgresSession) leaveOut() string { return " FOR UPDATE SKIP LOCKED" }
 
 func (s *postgresSession) exec(query string, args ...any) error {
 	s.ahead.Queue(numbered(query), storable(args)...)

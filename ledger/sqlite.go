@@ -159,8 +159,8 @@ type sqliteSession struct {
 	stmts map[string]*sql.Stmt // prepared once per connection; nil prepares nothing
 }
 
-func (s *sqliteSession) forUpdate() string      { return "" }
-func (s *sqliteSession) leaveOut(string) string { return "" }
+func (s *sqliteSession) forUpdate() string { return "" }
+func (s *sqliteSession) leaveOut() string  { return "" }
 
 func (s *sqliteSession) stmt(query string) (*sql.Stmt, error) {
 	if prepared, ok := s.stmts[query]; ok {

@@ -27,8 +27,8 @@ type session interface {
 	rows(query string, args ...any) (rows, error)
 	// forUpdate is what makes a SELECT keep its rows for this transaction.
 	forUpdate() string
-	// leaveOut is what makes a SELECT keep its rows of one table, and leave out those that others keep.
-	leaveOut(table string) string
+	// leaveOut is what makes a SELECT keep its rows, and leave out those that others keep.
+	leaveOut() string
 }
 
 // here is a time of the database by this machine's clock.
