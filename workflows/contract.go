@@ -23,6 +23,7 @@ const (
 const (
 	SignalAttempt = "redial.attempt" // carries a call.Attempt: the attempt as it stands
 	SignalWake    = "redial.wake"    // carries nothing: what a held contact waited for has happened
+	SignalResult  = "redial.result"  // carries a call.BotResult: what the bot says a conversation came to
 	QueryStatus   = "status"         // returns a Status
 )
 
