@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -24,6 +25,7 @@ const (
 	NameGiveUp   = "GiveUp"
 	NameFinish   = "Finish"
 	NameEscalate = "Escalate"
+	NameHold     = "Hold"
 )
 
 // DialoutTimeout is how long one execution of Dialout may take: its request leaves within followup.SendWithin, and the
@@ -45,6 +47,8 @@ type Ledger interface {
 	Conclude(ctx context.Context, workflowID, key string, p followup.Policy) (followup.Decision, error)
 	Finish(ctx context.Context, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error)
 	Escalate(ctx context.Context, e followup.Escalated, url string) error
+	Wait(ctx context.Context, c followup.Claim, h followup.Hold) error
+	Note(ctx context.Context, workflowID string, notes []followup.Note) error
 }
 
 // Gateway places one call. It sends at most one request that could ring a phone, before sendBy or never.
@@ -52,10 +56,18 @@ type Gateway interface {
 	Dial(ctx context.Context, r call.DialRequest, notifyURL string, sendBy time.Time) call.DialAnswer
 }
 
-// NotifyURLs makes the URL at which the gateway reports on one attempt.
+// NotifyURLs makes the URLs at which the gateway reports on one attempt, and at which its bot hands in its result.
 type NotifyURLs interface {
 	NotifyURL(attemptKey string, expires time.Time) (string, error)
+	ResultURL(attemptKey string, expires time.Time) (string, error)
 }
+
+// MetadataResultURL is the key of the metadata under which the bot finds the URL at which it hands in its result, unless the
+// caller's own metadata has this key.
+const MetadataResultURL = "redial_result_url"
+
+// resultGrace is how much longer than the gateway a bot may report without being late: what follows a call may take a while.
+const resultGrace = 24 * time.Hour
 
 // Activities are the activities with what they need.
 type Activities struct {
@@ -79,6 +91,11 @@ type DialoutInput struct {
 	Dial       followup.Dial     `json:"dial,omitzero"`
 	Lifetime   followup.Duration `json:"lifetime,omitempty"`
 	MidCall    bool              `json:"mid_call,omitempty"` // signal while the call is under way, too
+	// Others is whether the contact has other targets, so that a refusal of this one does not end it.
+	Others bool `json:"others,omitempty"`
+	// First is the number of the first attempt that is dialed at the same time; 0: this one is dialed alone.
+	First int             `json:"first,omitempty"`
+	Notes []followup.Note `json:"notes,omitempty"`
 }
 
 func (a *Activities) request(in DialoutInput, info activity.Info) followup.ClearanceRequest {
@@ -92,6 +109,8 @@ func (a *Activities) request(in DialoutInput, info activity.Info) followup.Clear
 		HearFor:  p.Dial.HearFor(),
 		Lifetime: time.Duration(p.Lifetime),
 		MidCall:  in.MidCall,
+		Others:   in.Others,
+		First:    in.First,
 		Owner:    fmt.Sprintf("%s/%s/%d", info.WorkflowExecution.RunID, info.ActivityID, info.Attempt),
 	}
 }
@@ -100,7 +119,8 @@ func (a *Activities) request(in DialoutInput, info activity.Info) followup.Clear
 type DialoutResult struct {
 	Attempt *call.Attempt     `json:"attempt,omitempty"` // dialed now or earlier, or not placed for good
 	Held    *followup.Hold    `json:"held,omitempty"`    // not dialed yet: wait, then ask again
-	Refused *followup.Refusal `json:"refused,omitempty"` // never dialed: the contact has its outcome
+	Refused *followup.Refusal `json:"refused,omitempty"` // never dialed
+	Open    bool              `json:"open,omitempty"`    // refused for its target alone: the contact has no outcome yet
 }
 
 // Dialout places the attempt's call, at most once whatever happens: the ledger records the intent under the attempt's
@@ -108,13 +128,16 @@ type DialoutResult struct {
 // Short waits are errors that the server retries; longer ones are returned, and the flow sleeps.
 func (a *Activities) Dialout(ctx context.Context, in DialoutInput) (DialoutResult, error) {
 	r := a.request(in, activity.GetInfo(ctx))
+	if err := a.note(ctx, r.WorkflowID, in.Notes); err != nil {
+		return DialoutResult{}, err
+	}
 	for {
 		c, err := a.Ledger.Clear(ctx, r)
 		switch {
 		case err != nil:
 			return DialoutResult{}, err
 		case c.Refused != nil:
-			return DialoutResult{Refused: c.Refused}, nil
+			return DialoutResult{Refused: c.Refused, Open: c.Open}, nil
 		case c.Held != nil:
 			return a.held(*c.Held)
 		case c.Recorded:
@@ -136,14 +159,36 @@ func (a *Activities) Dialout(ctx context.Context, in DialoutInput) (DialoutResul
 func (a *Activities) dial(ctx context.Context, r followup.ClearanceRequest, c followup.Clearance) (call.Attempt, error) {
 	ctx = context.WithoutCancel(ctx)
 	var answer call.DialAnswer
-	url, err := a.NotifyURLs.NotifyURL(r.Key, c.SendBy.Add(r.HearFor))
+	expires := c.SendBy.Add(r.HearFor)
+	url, err := a.NotifyURLs.NotifyURL(r.Key, expires)
+	request := r.Request
+	if err == nil {
+		request, err = a.withResultURL(request, r.Key, expires.Add(resultGrace))
+	}
 	if err != nil {
 		answer = call.DialAnswer{Class: call.AnswerRefused, Message: "no notify URL: " + err.Error()}
 	} else {
-		answer = a.Gateway.Dial(ctx, r.Request, url, c.SendBy)
+		answer = a.Gateway.Dial(ctx, request, url, c.SendBy)
 	}
 	activity.GetLogger(ctx).Info("dialed", "attempt", r.Key, "answer", answer.Class, "http_status", answer.HTTPStatus, "message", answer.Message)
 	return a.record(ctx, r, c.Attempt, answer)
+}
+
+// withResultURL tells the bot where to hand in its result. The URL is a credential: it is in the request that leaves, and in
+// nothing that is kept of it.
+func (a *Activities) withResultURL(r call.DialRequest, key string, expires time.Time) (call.DialRequest, error) {
+	if _, own := r.Metadata[MetadataResultURL]; own {
+		return r, nil
+	}
+	url, err := a.NotifyURLs.ResultURL(key, expires)
+	if err != nil {
+		return r, err
+	}
+	metadata := make(map[string]any, len(r.Metadata)+1)
+	maps.Copy(metadata, r.Metadata)
+	metadata[MetadataResultURL] = url
+	r.Metadata = metadata
+	return r, nil
 }
 
 // record writes the answer down, and insists for as long as this execution may last: an answer that is lost makes the
@@ -181,10 +226,14 @@ type ConcludeInput struct {
 	WorkflowID string          `json:"workflow_id"`
 	Key        string          `json:"key"`
 	Policy     followup.Policy `json:"policy"`
+	Notes      []followup.Note `json:"notes,omitempty"`
 }
 
 // Conclude decides what follows an attempt. The decision is recorded: asking again gives the same.
 func (a *Activities) Conclude(ctx context.Context, in ConcludeInput) (followup.Decision, error) {
+	if err := a.note(ctx, in.WorkflowID, in.Notes); err != nil {
+		return followup.Decision{}, err
+	}
 	return a.Ledger.Conclude(ctx, in.WorkflowID, in.Key, in.Policy)
 }
 
@@ -195,13 +244,17 @@ func (a *Activities) GiveUp(ctx context.Context, key string) (call.Attempt, erro
 
 // FinishInput is an outcome that no attempt decided.
 type FinishInput struct {
-	WorkflowID string       `json:"workflow_id"`
-	Outcome    call.Outcome `json:"outcome"`
-	Reason     string       `json:"reason"`
+	WorkflowID string          `json:"workflow_id"`
+	Outcome    call.Outcome    `json:"outcome"`
+	Reason     string          `json:"reason"`
+	Notes      []followup.Note `json:"notes,omitempty"`
 }
 
 // Finish closes a contact and returns the outcome that stands: the first one.
 func (a *Activities) Finish(ctx context.Context, in FinishInput) (call.Outcome, error) {
+	if err := a.note(ctx, in.WorkflowID, in.Notes); err != nil {
+		return "", err
+	}
 	return a.Ledger.Finish(ctx, in.WorkflowID, in.Outcome, in.Reason)
 }
 
@@ -209,9 +262,36 @@ func (a *Activities) Finish(ctx context.Context, in FinishInput) (call.Outcome, 
 type EscalateInput struct {
 	Contact followup.Escalated `json:"contact"`
 	Webhook string             `json:"webhook,omitempty"`
+	Notes   []followup.Note    `json:"notes,omitempty"`
 }
 
 // Escalate writes the escalation down; the relay delivers it, signed, until it is taken.
 func (a *Activities) Escalate(ctx context.Context, in EscalateInput) error {
+	if err := a.note(ctx, in.Contact.WorkflowID, in.Notes); err != nil {
+		return err
+	}
 	return a.Ledger.Escalate(ctx, in.Contact, in.Webhook)
+}
+
+// HoldInput is a wait that a flow has chosen itself.
+type HoldInput struct {
+	Claim followup.Claim  `json:"claim"`
+	Hold  followup.Hold   `json:"hold"`
+	Notes []followup.Note `json:"notes,omitempty"`
+}
+
+// Hold writes down what the contact waits for. A contact that waits before its first attempt becomes known with it.
+func (a *Activities) Hold(ctx context.Context, in HoldInput) error {
+	if err := a.Ledger.Wait(ctx, in.Claim, in.Hold); err != nil {
+		return err
+	}
+	return a.note(ctx, in.Claim.WorkflowID, in.Notes)
+}
+
+// note writes down what the flow wants to be known.
+func (a *Activities) note(ctx context.Context, workflowID string, notes []followup.Note) error {
+	if len(notes) == 0 {
+		return nil
+	}
+	return a.Ledger.Note(ctx, workflowID, notes)
 }

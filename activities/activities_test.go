@@ -1,8 +1,11 @@
 package activities_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -12,10 +15,13 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"redial/activities"
 	"redial/call"
 	"redial/followup"
+	"redial/internal/logging"
 	"redial/ledger"
 )
 
@@ -39,14 +45,28 @@ func (g *gateway) Dial(_ context.Context, r call.DialRequest, url string, sendBy
 	return g.answer(len(g.dials))
 }
 
-// urls makes notify URLs, or fails.
-type urls struct{ err error }
+// urls makes the URLs of attempts, or fails.
+type urls struct {
+	err     error
+	expires map[string]time.Time // by URL; nil notes none
+}
 
 func (u urls) NotifyURL(key string, expires time.Time) (string, error) {
+	return u.make("https://example.com/notify/"+key, expires)
+}
+
+func (u urls) ResultURL(key string, expires time.Time) (string, error) {
+	return u.make("https://example.com/result/"+key, expires)
+}
+
+func (u urls) make(url string, expires time.Time) (string, error) {
 	if expires.IsZero() {
 		return "", errors.New("no expiry")
 	}
-	return "https://example.com/notify/" + key, u.err
+	if u.expires != nil {
+		u.expires[url] = expires
+	}
+	return url, u.err
 }
 
 // desk is the activities with a real ledger, in an environment that runs one at a time.
@@ -55,19 +75,24 @@ type desk struct {
 	t       *testing.T
 	env     *testsuite.TestActivityEnvironment
 	ledger  *ledger.Ledger
+	path    string // of the ledger's file
+	logs    *observer.ObservedLogs
 	gateway *gateway
 }
 
 func open(t *testing.T) *desk {
 	t.Helper()
 	t.Parallel()
-	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "redial.db"), ledger.Options{Owner: true})
+	path := filepath.Join(t.TempDir(), "redial.db")
+	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{Owner: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
-	d := &desk{t: t, ledger: l, gateway: &gateway{}}
+	core, logs := observer.New(zap.DebugLevel)
+	d := &desk{t: t, ledger: l, path: path, logs: logs, gateway: &gateway{}}
 	d.answers(call.DialAnswer{Class: call.AnswerPlaced, SID: "sid", CallID: "call"})
 	d.Activities = &activities.Activities{Ledger: l, Gateway: d.gateway, NotifyURLs: urls{}, Caller: "our number", Trunk: "our trunk"}
 	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(logging.ForTemporal(zap.New(core)))
 	d.env = suite.NewTestActivityEnvironment()
 	d.register()
 	return d
@@ -205,13 +230,51 @@ func TestARefusalIsAResult(t *testing.T) {
 
 func TestACallWithoutANotifyURLIsNeverDialed(t *testing.T) {
 	d := open(t)
-	d.NotifyURLs = urls{errors.New("the key is missing")}
+	d.NotifyURLs = urls{err: errors.New("the key is missing")}
 	result, err := d.dialout(input)
 	require.NoError(t, err)
 	require.Equal(t, call.NotPlaced, result.Attempt.Disposition)
 	require.True(t, result.Attempt.Permanent)
 	require.Contains(t, result.Attempt.Error, "the key is missing")
 	require.Empty(t, d.gateway.dials)
+}
+
+func TestTheBotIsToldWhereToHandInItsResult(t *testing.T) {
+	d := open(t)
+	made := urls{expires: map[string]time.Time{}}
+	d.NotifyURLs = made
+	in := input
+	in.Metadata = map[string]any{"jobPosition": "Software Engineer"}
+	result, err := d.dialout(in)
+	require.NoError(t, err)
+	key := result.Attempt.Key
+	asked := d.gateway.dials[0]
+	require.Equal(t, map[string]any{"jobPosition": "Software Engineer", "redial_result_url": "https://example.com/result/" + key}, asked.r.Metadata)
+	require.Equal(t, 24*time.Hour, made.expires["https://example.com/result/"+key].Sub(made.expires[asked.url]), "a bot may report later than the gateway")
+	d.requireNowhereWritten("/result/")
+
+	own := input
+	own.N, own.To.URI, own.Metadata = 2, "tel:+14155550101", map[string]any{activities.MetadataResultURL: "mine"}
+	_, err = d.dialout(own)
+	require.NoError(t, err)
+	require.Equal(t, own.Metadata, d.gateway.dials[1].r.Metadata, "who hands in results elsewhere is left alone")
+}
+
+// requireNowhereWritten holds that a text is neither in a log nor in the ledger's file.
+func (d *desk) requireNowhereWritten(text string) {
+	d.t.Helper()
+	require.NotEmpty(d.t, d.logs.All())
+	for _, e := range d.logs.All() {
+		require.NotContains(d.t, fmt.Sprint(e.Message, e.ContextMap()), text)
+	}
+	files, err := filepath.Glob(d.path + "*")
+	require.NoError(d.t, err)
+	require.NotEmpty(d.t, files)
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		require.NoError(d.t, err)
+		require.False(d.t, bytes.Contains(data, []byte(text)), f)
+	}
 }
 
 // forgetful is a ledger that fails to record answers.

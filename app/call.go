@@ -26,10 +26,10 @@ const maxMetadata = 16 << 10
 
 // callFlags are the flags of redial call.
 type callFlags struct {
-	to, id, campaign, flow, caller, trunk, policy string
-	metadata                                      []string
-	metadataFile                                  string
-	toGiven, wait, json                           bool
+	to, id, campaign, flow, input, caller, trunk, policy string
+	metadata                                             []string
+	metadataFile                                         string
+	toGiven, wait, json                                  bool
 }
 
 func callCommand() *cobra.Command {
@@ -50,10 +50,11 @@ Exit status: 0 started, or with --wait an outcome exists; 1 it failed or the id 
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&f.to, "to", "", "who is called: +E.164, tel: or sip: (required)")
+	flags.StringVar(&f.to, "to", "", "who is called: +E.164, tel: or sip: (required, unless the flow's input says it)")
 	flags.StringVar(&f.id, "id", "", "the contact's id; a random one where none is given")
 	flags.StringVar(&f.campaign, "campaign", "", "the campaign the contact belongs to")
 	flags.StringVar(&f.flow, "flow", workflows.NameOutboundCall, "the flow that makes the call")
+	flags.StringVar(&f.input, "input", "", "file with the flow's own input, YAML or JSON; - reads standard input")
 	flags.StringVar(&f.caller, "caller", "", "caller id; the worker's KORE_CALLER where none is given")
 	flags.StringVar(&f.trunk, "trunk", "", "trunk; the worker's KORE_TRUNK where none is given")
 	flags.StringVar(&f.policy, "policy", "", "file with the policy, YAML or JSON; the default policy where none is given")
@@ -69,17 +70,19 @@ func startCall(c *cobra.Command, f callFlags) error {
 	if err != nil {
 		return err
 	}
-	in, err := f.input(c.InOrStdin())
+	in, err := f.runInput(c.Context(), c.InOrStdin())
 	if err != nil {
 		return usageError{err}
 	}
-	if err := cfg.AllowTo.Check(in.To); err != nil {
-		return err
+	if in.To.URI != "" {
+		if err := cfg.AllowTo.Check(in.To); err != nil {
+			return err
+		}
 	}
 	for _, warning := range in.Policy.Warnings() {
 		fmt.Fprintln(c.ErrOrStderr(), "redial: warning: "+warning)
 	}
-	temporal, _, err := connectQuietly(c.Context())
+	temporal, err := connectQuietly(c.Context())
 	if err != nil {
 		return err
 	}
@@ -118,15 +121,21 @@ func awaitResult(c *cobra.Command, s starter.Starter, started starter.Call, asJS
 	return err
 }
 
-// input makes a flow's input from the flags. All of its errors are the user's.
-func (f callFlags) input(stdin io.Reader) (workflows.Input, error) {
+// runInput makes a run's input from the flags. All of its errors are the user's.
+func (f callFlags) runInput(ctx context.Context, stdin io.Reader) (workflows.Input, error) {
 	in := workflows.Input{ContactID: f.id, Campaign: f.campaign, Caller: f.caller, Trunk: f.trunk}
-	if !f.toGiven {
+	flow, data, err := f.readFlow(ctx, stdin)
+	if err != nil {
+		return in, err
+	}
+	in.Data = data
+	if !f.toGiven && flow.Name() == workflows.NameOutboundCall {
 		return in, errors.New("--to is missing: say who is called, for example --to +14155550100")
 	}
-	var err error
-	if in.To, err = phone.Parse(f.to, ""); err != nil {
-		return in, fmt.Errorf("--to: %w", err)
+	if f.toGiven {
+		if in.To, err = phone.Parse(f.to, ""); err != nil {
+			return in, fmt.Errorf("--to: %w", err)
+		}
 	}
 	if in.Policy, err = readPolicy(f.policy); err != nil {
 		return in, err

@@ -222,7 +222,7 @@ func TestASecondSignalEndsARoleAtOnceAndSaysWhatThatMayHaveCost(t *testing.T) {
 		eventually(t, "a second signal to end it", func() bool {
 			_ = syscall.Kill(w.pid(), s)
 			select {
-			case <-w.ended:
+			case <-w.Ended:
 				return true
 			default:
 				return false

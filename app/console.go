@@ -48,7 +48,7 @@ func runConsole(ctx context.Context, cfg config.Config, log *zap.Logger) (err er
 	}
 	defer listener.Close() // serving it closes it too
 	// Lazily: what the ledger knows is told also while Temporal is away.
-	temporal, _, err := lazyTemporal(log)
+	temporal, err := lazyTemporal(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func runConsole(ctx context.Context, cfg config.Config, log *zap.Logger) (err er
 	defer func() { err = errors.Join(err, l.Close()) }()
 	log.Info("console", zap.String("address", listener.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)), zap.Bool("tokens", tokens != nil))
 	defer sayStopping(ctx, log, serve.Grace)()
-	err = serve.Run(ctx, listener, newConsole(l, temporal, tokens, log), log)
+	err = serve.Run(ctx, listener, newConsole(l, temporal.Client, tokens, log), log)
 	log.Info("stopped", zap.Error(err))
 	return err
 }

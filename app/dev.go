@@ -19,6 +19,7 @@ func devCommand() *cobra.Command {
 	var gateway, simulatorAddr string
 	var temporalPort, uiPort int
 	var speed float64
+	var adopt bool
 	c := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything on this machine, simulated gateway included, and stay up",
@@ -37,7 +38,7 @@ With --gateway kore the calls go to the gateway that KORE_* names, and real phon
 			if err != nil {
 				return err
 			}
-			o := localOptions{config: cfg, log: log, simulatorAddr: simulatorAddr, webhookAddr: cfg.WebhookAddr}
+			o := localOptions{config: cfg, log: log, adopt: adopt, simulatorAddr: simulatorAddr, webhookAddr: cfg.WebhookAddr}
 			if o.temporal, err = devTemporal(cfg, temporalPort, uiPort); err != nil {
 				return err
 			}
@@ -59,6 +60,7 @@ With --gateway kore the calls go to the gateway that KORE_* names, and real phon
 	flags.Float64Var(&speed, "speed", 10, "speed of the simulated gateway's clock")
 	flags.IntVar(&temporalPort, "temporal-port", 7233, "port of Temporal's dev server")
 	flags.IntVar(&uiPort, "ui-port", 8233, "port of the Temporal UI")
+	flags.BoolVar(&adopt, "adopt-namespace", false, adoptUsage)
 	return c
 }
 

@@ -200,13 +200,13 @@ func (d *doctor) examineDoubts(ctx context.Context, l *ledger.Ledger) {
 }
 
 func (d *doctor) examineTemporal(ctx context.Context) {
-	c, namespace, err := connectQuietly(ctx)
+	c, err := connectQuietly(ctx)
 	if err != nil {
 		d.judge("temporal", "", err)
 		return
 	}
 	defer c.Close()
-	if !d.judge("temporal", "namespace "+namespace+" answers and knows the search attributes", attributesReady(ctx, c, namespace)) {
+	if !d.judge("temporal", "namespace "+c.namespace+" answers and knows the search attributes", attributesReady(ctx, c)) {
 		return
 	}
 	d.examineWorkers(ctx, c)

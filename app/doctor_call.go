@@ -29,7 +29,7 @@ func (d *doctor) placeCall(ctx context.Context, text string) error {
 	if err := d.cfg.AllowTo.Check(to); err != nil {
 		return err
 	}
-	temporal, _, err := connectQuietly(ctx)
+	temporal, err := connectQuietly(ctx)
 	if err != nil {
 		return err
 	}

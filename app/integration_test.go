@@ -121,8 +121,8 @@ func migrateLedger(address string) error {
 }
 
 // newRolesApart is the product with a worker and a webhook that share nothing but the database.
-func newRolesApart(t *testing.T) func(context.Context, config.Config, client.Client, *zap.Logger) (*product, error) {
-	return func(ctx context.Context, c config.Config, temporal client.Client, log *zap.Logger) (*product, error) {
+func newRolesApart(t *testing.T) func(context.Context, config.Config, connection, *zap.Logger) (*product, error) {
+	return func(ctx context.Context, c config.Config, temporal connection, log *zap.Logger) (*product, error) {
 		p, err := newProduct(ctx, c, temporal, log)
 		if err != nil {
 			return nil, err
@@ -136,7 +136,7 @@ func newRolesApart(t *testing.T) func(context.Context, config.Config, client.Cli
 			return nil, err
 		}
 		t.Cleanup(func() { require.NoError(t, hears.Close()) })
-		p.hearing, err = newHearing(c, keys, temporal, hears, log)
+		p.hearing, err = newHearing(c, keys, newHome(temporal, c, hears), log)
 		return p, err
 	}
 }

@@ -29,7 +29,8 @@ type localOptions struct {
 	temporal      devserver.Options
 	config        config.Config // where there is a simulator, its account is filled in
 	log           *zap.Logger
-	product       func(context.Context, config.Config, client.Client, *zap.Logger) (*product, error) // nil: in one process
+	adopt         bool                                                                            // the ledger goes on in this server, whoever it was with
+	product       func(context.Context, config.Config, connection, *zap.Logger) (*product, error) // nil: in one process
 }
 
 // local is the product with a Temporal dev server and, usually, a simulated gateway.
@@ -108,8 +109,13 @@ func startLocal(ctx context.Context, o localOptions) (l *local, err error) {
 			temporal.Close()
 		}
 	}()
-	if _, err = registerAttributes(ctx, temporal, client.DefaultNamespace); err != nil {
+	if _, err = registerAttributes(ctx, temporal); err != nil {
 		return l, err
+	}
+	if o.adopt {
+		if err = settle(ctx, cfg, temporal, true); err != nil {
+			return l, err
+		}
 	}
 	if o.product == nil {
 		o.product = newProduct

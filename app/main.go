@@ -17,6 +17,7 @@ import (
 
 	"redial/internal/config"
 	"redial/starter"
+	"redial/workflows"
 )
 
 // Exit codes.
@@ -29,9 +30,14 @@ const (
 // gin's mode is one for the process; in its debug mode it prints its routes to standard output, in the midst of a result.
 func init() { gin.SetMode(gin.ReleaseMode) }
 
-// Main runs the command line of the process and exits.
-func Main() {
-	os.Exit(Run(untilSignal(), os.Args[1:], os.Stdout, os.Stderr))
+// Main runs the command line of the process and exits. The flows are those of the binary's own, hosted and called by name
+// beside OutboundCall: every command of redial knows them. It panics when two have the same name.
+func Main(flows ...workflows.Definition) {
+	ctx, err := withFlows(untilSignal(), flows)
+	if err != nil {
+		panic(err)
+	}
+	os.Exit(Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // sameSignal is how long a second signal counts as the first: a parent may pass on what the terminal has sent to both.

@@ -3,7 +3,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,6 +32,7 @@ import (
 	"redial/internal/devserver"
 	"redial/internal/devserver/devservertest"
 	"redial/internal/logging"
+	"redial/internal/process/processtest"
 	"redial/ledger"
 	"redial/simulator"
 )
@@ -76,10 +75,9 @@ func (p program) file(t *testing.T, name, content string) string {
 
 // process is the program at work. It leads a process group of its own, as one that a shell has started.
 type process struct {
+	*processtest.Child
 	args           []string
-	command        *exec.Cmd
-	stdout, stderr transcript
-	ended          chan struct{}
+	stdout, stderr processtest.Transcript
 }
 
 // start starts a command that stays. It is gone when the test is over, and what it said is shown when the test failed.
@@ -97,25 +95,22 @@ func (p program) start(t *testing.T, args ...string) *process {
 
 func (p program) launch(t *testing.T, args ...string) *process {
 	t.Helper()
-	q := &process{args: args, command: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
-	q.command.Dir = p.folder
+	q := &process{args: args}
+	command := exec.Command(os.Args[0], args...)
+	command.Dir = p.folder
 	for name, value := range p.environment {
-		q.command.Env = append(q.command.Env, name+"="+value)
+		command.Env = append(command.Env, name+"="+value)
 	}
-	q.command.Stdout, q.command.Stderr = &q.stdout, &q.stderr
-	q.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	require.NoError(t, q.command.Start())
-	go func() {
-		_ = q.command.Wait()
-		close(q.ended)
-	}()
+	command.Stdout, command.Stderr = &q.stdout, &q.stderr
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	q.Child = processtest.Start(t, command)
 	return q
 }
 
 // tail is the end of what a process said, as much of it as a person reads.
 func tail(text string) string { return text[max(0, len(text)-4000):] }
 
-func (q *process) pid() int { return q.command.Process.Pid }
+func (q *process) pid() int { return q.Command.Process.Pid }
 
 func (q *process) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
@@ -129,37 +124,23 @@ func (q *process) ctrlC(t *testing.T) {
 }
 
 // kill is kill -9, of this process alone.
-func (q *process) kill() {
-	_ = q.command.Process.Kill()
-	<-q.ended
-}
+func (q *process) kill() { q.Kill() }
 
 // wait waits for the end of the process.
 func (q *process) wait(t *testing.T) ended {
 	t.Helper()
 	select {
-	case <-q.ended:
+	case <-q.Ended:
 	case <-time.After(patience):
 		require.FailNow(t, "redial "+strings.Join(q.args, " ")+" has not ended")
 	}
-	return ended{q.command.ProcessState.ExitCode(), q.stdout.String(), q.stderr.String()}
+	return ended{q.Command.ProcessState.ExitCode(), q.stdout.String(), q.stderr.String()}
 }
 
-// says waits until the process has said something that matches, and returns its first group, or all of it.
-func (q *process) says(t *testing.T, out *transcript, pattern string) string {
+// says waits until the process has said something that matches, and returns its last group, or all of it.
+func (q *process) says(t *testing.T, out *processtest.Transcript, pattern string) string {
 	t.Helper()
-	expression := regexp.MustCompile(pattern)
-	var match []string
-	eventually(t, "redial "+strings.Join(q.args, " ")+" to say "+pattern, func() bool {
-		match = expression.FindStringSubmatch(out.String())
-		select {
-		case <-q.ended:
-			require.NotNil(t, match, "it ended without a word of that")
-		default:
-		}
-		return match != nil
-	})
-	return match[len(match)-1]
+	return q.Says(t, out, pattern, patience)
 }
 
 // ended is what a command left behind.
@@ -182,24 +163,6 @@ func (p program) must(t *testing.T, args ...string) string {
 	e := p.run(t, args...)
 	require.Zero(t, e.code, "redial %s\n%s%s", strings.Join(args, " "), e.stdout, e.stderr)
 	return e.stdout
-}
-
-// transcript is what a process has said so far.
-type transcript struct {
-	mu   sync.Mutex
-	said bytes.Buffer
-}
-
-func (t *transcript) Write(data []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.said.Write(data)
-}
-
-func (t *transcript) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.said.String()
 }
 
 // patience is how long a condition may take that takes seconds at worst on an idle machine, or a Dialout's 35 s.
@@ -329,7 +292,7 @@ func (q *process) ready(t *testing.T, address string) {
 	t.Helper()
 	eventually(t, "redial "+strings.Join(q.args, " ")+" to be ready", func() bool {
 		select {
-		case <-q.ended:
+		case <-q.Ended:
 			require.FailNow(t, "redial "+strings.Join(q.args, " ")+" has ended", q.stderr.String())
 		default:
 		}

@@ -16,6 +16,7 @@ import (
 	"redial/internal/config"
 	"redial/internal/logging"
 	"redial/internal/serve"
+	"redial/internal/token"
 	"redial/koreai"
 	"redial/ledger"
 	"redial/relay"
@@ -34,7 +35,7 @@ type product struct {
 }
 
 // newProduct checks everything that can be checked before anything is dialed, and opens the ledger.
-func newProduct(ctx context.Context, c config.Config, temporal client.Client, log *zap.Logger) (*product, error) {
+func newProduct(ctx context.Context, c config.Config, temporal connection, log *zap.Logger) (*product, error) {
 	dials, err := dialing(c)
 	if err != nil {
 		return nil, err
@@ -43,12 +44,16 @@ func newProduct(ctx context.Context, c config.Config, temporal client.Client, lo
 	if err != nil {
 		return nil, err
 	}
-	p := &product{config: c, client: temporal}
+	p := &product{config: c, client: temporal.Client}
 	if p.ledger, err = ownLedger(ctx, c); err != nil {
 		return nil, err
 	}
-	if p.hearing, err = newHearing(c, keys, temporal, p.ledger, log); err == nil {
-		p.worker, err = newWorker(ctx, c, dials, temporal, p.ledger, log)
+	h := newHome(temporal, c, p.ledger)
+	if err = h.join(ctx); err == nil {
+		p.hearing, err = newHearing(c, keys, h, log)
+	}
+	if err == nil {
+		p.worker, err = newWorker(ctx, c, dials, temporal.Client, p.ledger, log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.ledger.Close())
@@ -117,7 +122,7 @@ func newWorker(ctx context.Context, c config.Config, w worker.Config, temporal c
 		log.Warn("this build was made from changed sources: another one with the same id may differ; set REDIAL_BUILD_ID",
 			zap.String("build", w.Deployment.BuildID))
 	}
-	w.Client, w.Activities.Ledger, w.Logger = temporal, l, log.Named("worker")
+	w.Client, w.Activities.Ledger, w.Logger, w.Flows = temporal, l, log.Named("worker"), flowsOf(ctx)
 	return worker.New(w), nil
 }
 
@@ -143,24 +148,26 @@ type hearing struct {
 	webhook *webhook.Webhook
 	relay   *relay.Relay
 	sweeper relay.Sweeper
+	home    *home
 	log     *zap.Logger
 }
 
-func newHearing(c config.Config, keys webhook.Tokens, temporal client.Client, l *ledger.Ledger, log *zap.Logger) (*hearing, error) {
-	r, err := relay.New(relay.Config{Ledger: l, Flows: temporal, Logger: log.Named("relay"), Secret: c.EscalationSecret})
+func newHearing(c config.Config, keys token.Keys, h *home, log *zap.Logger) (*hearing, error) {
+	r, err := relay.New(relay.Config{Ledger: h.ledger, Flows: h, Logger: log.Named("relay"), Secret: c.EscalationSecret})
 	if err != nil {
 		return nil, &config.Error{Variable: "REDIAL_ESCALATION_SECRET", Problem: err.Error()}
 	}
-	w := webhook.New(webhook.Config{Ledger: l, Tokens: keys, Zone: c.KoreTimezone.Location, Logger: log.Named("webhook"),
-		SignatureSecret: []byte(c.KoreSignature), TrustedProxies: c.TrustedProxies})
-	return &hearing{webhook: w, relay: r, sweeper: relay.Sweeper{Ledger: l, Runs: temporal, Logger: log.Named("sweeper")}, log: log}, nil
+	w := webhook.New(webhook.Config{Ledger: h.ledger, Tokens: keys, ResultTokens: keys.For(token.Result), Zone: c.KoreTimezone.Location, Logger: log.Named("webhook"),
+		SignatureSecret: []byte(c.KoreSignature), TrustedProxies: c.TrustedProxies, Telling: r.Ready})
+	return &hearing{webhook: w, relay: r, sweeper: relay.Sweeper{Ledger: h.ledger, Runs: h, Logger: log.Named("sweeper")}, home: h, log: log}, nil
 }
 
-// run hears and tells until ctx ends. Then it says that it is not ready and goes on for the delay, in which proxies are to
+// run hears and tells until ctx ends, or until the namespace turns out to be another ledger's. Then it says that it is not ready and goes on for the delay, in which proxies are to
 // notice that; then it lets requests and deliveries under way finish. What is still owed stays owed, on disk.
 func (h *hearing) run(ctx context.Context, listener net.Listener, delay time.Duration) error {
 	server := runPart(ctx, func(ctx context.Context) error { return serve.Run(ctx, listener, h.webhook, h.log) })
 	relaying, sweeping := runPart(ctx, h.relay.Run), runPart(ctx, h.sweeper.Run)
+	guarding := runPart(ctx, func(ctx context.Context) error { return h.home.guard(ctx, h.log) })
 	select {
 	case <-ctx.Done():
 		h.webhook.Drain()
@@ -169,11 +176,12 @@ func (h *hearing) run(ctx context.Context, listener net.Listener, delay time.Dur
 		case <-server.done:
 		}
 	case <-server.done:
+	case <-guarding.done:
 	}
 	server.stop()
 	relaying.stop()
 	sweeping.stop()
-	return errors.Join(server.close(), relaying.close(), sweeping.close())
+	return errors.Join(guarding.close(), server.close(), relaying.close(), sweeping.close())
 }
 
 // openLedger opens the ledger that the settings name. Where that fails the setting is wrong, unless another process owns
@@ -212,42 +220,44 @@ func newGateway(c config.Config) (*koreai.Client, error) {
 }
 
 // joinTemporal connects a role that hosts flows, in a namespace that is prepared for them.
-func joinTemporal(ctx context.Context, log *zap.Logger) (temporal client.Client, o client.Options, err error) {
-	if o, err = temporalOptions(); err != nil {
-		return nil, o, err
+func joinTemporal(ctx context.Context, log *zap.Logger) (connection, error) {
+	o, err := temporalOptions()
+	if err != nil {
+		return connection{}, err
 	}
-	if temporal, err = connect(ctx, o, logging.ForTemporal(log.Named("temporal"))); err != nil {
-		return nil, o, err
+	temporal, err := connect(ctx, o, logging.ForTemporal(log.Named("temporal")))
+	if err != nil {
+		return connection{}, err
 	}
-	if err := attributesReady(ctx, temporal, namespace(o)); err != nil {
+	if err := attributesReady(ctx, temporal); err != nil {
 		temporal.Close()
-		return nil, o, err
+		return connection{}, err
 	}
-	return temporal, o, nil
+	return temporal, nil
 }
 
 // lazyTemporal is a client that connects when it is first needed.
-func lazyTemporal(log *zap.Logger) (client.Client, client.Options, error) {
+func lazyTemporal(_ context.Context, log *zap.Logger) (connection, error) {
 	o, err := temporalOptions()
 	if err != nil {
-		return nil, o, err
+		return connection{}, err
 	}
 	o.Logger = logging.ForTemporal(log.Named("temporal"))
 	temporal, err := client.NewLazyClient(o)
 	if err != nil {
-		return nil, o, usagef("Temporal's settings (TEMPORAL_*): %w", err)
+		return connection{}, usagef("Temporal's settings (TEMPORAL_*): %w", err)
 	}
-	return temporal, o, nil
+	return connectedBy(temporal, o), nil
 }
 
 // attributesReady refuses to work in a namespace that redial setup has not been run for: flows would get stuck there.
-func attributesReady(ctx context.Context, c client.Client, namespace string) error {
-	missing, err := missingAttributes(ctx, c, namespace)
+func attributesReady(ctx context.Context, c connection) error {
+	missing, err := missingAttributes(ctx, c)
 	if err != nil {
 		return err
 	}
 	for name := range missing {
-		return fmt.Errorf("namespace %s does not know the search attribute %s: run redial setup", namespace, name)
+		return fmt.Errorf("namespace %s does not know the search attribute %s: run redial setup", c.namespace, name)
 	}
 	return nil
 }
@@ -257,4 +267,45 @@ func sayStopping(ctx context.Context, log *zap.Logger, within time.Duration) (st
 	return context.AfterFunc(ctx, func() {
 		log.Info("stopping: what is under way is finished; a second signal ends at once", zap.Duration("within", within))
 	})
+}
+
+// role is a part of a deployment that runs in a process of its own.
+type role struct {
+	name              string
+	address, variable string // where it listens, and the setting that says so
+	connect           func(context.Context, *zap.Logger) (connection, error)
+	stopsWithin       time.Duration
+	// prepare makes what runs until its context ends. What it knows of itself is told to the log.
+	prepare func(context.Context, *home) (run func(context.Context, net.Listener) error, about []zap.Field, err error)
+}
+
+// runRole runs a role until ctx ends.
+func runRole(ctx context.Context, cfg config.Config, log *zap.Logger, r role) (err error) {
+	if err := cfg.SharedDatabase(); err != nil {
+		return err
+	}
+	temporal, err := r.connect(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	l, err := ownLedger(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	listener, err := serve.Listen(r.address, r.variable)
+	if err != nil {
+		return err
+	}
+	run, about, err := r.prepare(ctx, newHome(temporal, cfg, l))
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer sayStopping(ctx, log, r.stopsWithin)()
+	log.With(about...).Info(r.name, zap.String("address", listener.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)),
+		zap.String("temporal", temporal.address))
+	err = run(ctx, listener)
+	log.Info("stopped", zap.Error(err))
+	return err
 }

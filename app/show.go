@@ -79,7 +79,7 @@ func (s shown) overdue(now time.Time) bool {
 // notDialedYet explains a contact that the ledger does not know: its run may be under way, and wait for a worker.
 func notDialedYet(ctx context.Context, unknown *ledger.NotFoundError, database string) error {
 	other := fmt.Errorf("%w; check the id, or name the ledger of its worker (REDIAL_DATABASE is %s)", unknown, database)
-	temporal, _, err := connectQuietly(ctx)
+	temporal, err := connectQuietly(ctx)
 	if err != nil {
 		return other
 	}
@@ -124,7 +124,7 @@ const liveFor = 5 * time.Second
 func liveStatus(ctx context.Context, workflowID string) *workflows.Status {
 	ctx, cancel := context.WithTimeout(ctx, liveFor)
 	defer cancel()
-	temporal, _, err := connectQuietly(ctx)
+	temporal, err := connectQuietly(ctx)
 	if err != nil {
 		return nil
 	}

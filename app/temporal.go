@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,20 +32,28 @@ func temporalOptions() (client.Options, error) {
 	return o, nil
 }
 
+// connection is a client of Temporal, and what it is connected to.
+type connection struct {
+	client.Client
+	address, namespace string
+}
+
+// connectedBy is the connection that c has by o.
+func connectedBy(c client.Client, o client.Options) connection {
+	return connection{c, cmp.Or(o.HostPort, client.DefaultHostPort), cmp.Or(o.Namespace, client.DefaultNamespace)}
+}
+
 // connect connects to Temporal.
-func connect(ctx context.Context, o client.Options, logger log.Logger) (client.Client, error) {
+func connect(ctx context.Context, o client.Options, logger log.Logger) (connection, error) {
 	o.Logger = logger
 	ctx, cancel := context.WithTimeout(ctx, connectFor)
 	defer cancel()
 	c, err := client.DialContext(ctx, o)
+	to := connectedBy(c, o)
 	if err != nil {
-		address := o.HostPort
-		if address == "" {
-			address = client.DefaultHostPort
-		}
-		return nil, fmt.Errorf("temporal at %s cannot be reached: %s; %s", address, plainCause(err), remedy(plainCause(err)))
+		return connection{}, fmt.Errorf("temporal at %s cannot be reached: %s; %s", to.address, plainCause(err), remedy(plainCause(err)))
 	}
-	return c, nil
+	return to, nil
 }
 
 // remedy is what to do about a server that was not reached for this cause: whoever is connected to and hangs up wants other
@@ -68,21 +77,12 @@ func plainCause(err error) string {
 }
 
 // connectQuietly connects for a short command: by the environment, and without a log of the SDK's own.
-func connectQuietly(ctx context.Context) (c client.Client, namespaceName string, err error) {
+func connectQuietly(ctx context.Context) (connection, error) {
 	o, err := temporalOptions()
 	if err != nil {
-		return nil, "", err
+		return connection{}, err
 	}
-	c, err = connect(ctx, o, logging.ForTemporal(zap.NewNop()))
-	return c, namespace(o), err
-}
-
-// namespace is the namespace that o names.
-func namespace(o client.Options) string {
-	if o.Namespace == "" {
-		return client.DefaultNamespace
-	}
-	return o.Namespace
+	return connect(ctx, o, logging.ForTemporal(zap.NewNop()))
 }
 
 // explain says what to do about a namespace that is not there, or that redial setup was not run for.
@@ -99,12 +99,12 @@ func explain(err error) error {
 }
 
 // missingAttributes are the search attributes that the namespace does not have yet.
-func missingAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enumspb.IndexedValueType, error) {
+func missingAttributes(ctx context.Context, c connection) (map[string]enumspb.IndexedValueType, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectFor)
 	defer cancel()
-	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: c.namespace})
 	if err != nil {
-		return nil, fmt.Errorf("list search attributes of namespace %s: %w", namespace, explain(err))
+		return nil, fmt.Errorf("list search attributes of namespace %s: %w", c.namespace, explain(err))
 	}
 	missing := map[string]enumspb.IndexedValueType{}
 	for _, key := range workflows.SearchAttributes() {
@@ -114,21 +114,21 @@ func missingAttributes(ctx context.Context, c client.Client, namespace string) (
 			missing[key.GetName()] = key.GetValueType()
 		case found != key.GetValueType():
 			return nil, fmt.Errorf("search attribute %s of namespace %s is a %s and must be a %s: remove it and run redial setup, or use another namespace",
-				key.GetName(), namespace, found, key.GetValueType())
+				key.GetName(), c.namespace, found, key.GetValueType())
 		}
 	}
 	return missing, nil
 }
 
 // registerAttributes registers what is missing and waits until the server knows it.
-func registerAttributes(ctx context.Context, c client.Client, namespace string) (added int, err error) {
-	missing, err := missingAttributes(ctx, c, namespace)
+func registerAttributes(ctx context.Context, c connection) (added int, err error) {
+	missing, err := missingAttributes(ctx, c)
 	if err != nil || len(missing) == 0 {
 		return 0, err
 	}
-	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
+	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: c.namespace, SearchAttributes: missing})
 	if err != nil {
-		return 0, fmt.Errorf("register search attributes in namespace %s: %w", namespace, err)
+		return 0, fmt.Errorf("register search attributes in namespace %s: %w", c.namespace, err)
 	}
 	added = len(missing)
 	for len(missing) > 0 {
@@ -137,7 +137,7 @@ func registerAttributes(ctx context.Context, c client.Client, namespace string) 
 			return added, ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
-		if missing, err = missingAttributes(ctx, c, namespace); err != nil {
+		if missing, err = missingAttributes(ctx, c); err != nil {
 			return added, err
 		}
 	}

@@ -68,7 +68,7 @@ func up(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	temporal, o, err := joinTemporal(ctx, log)
+	temporal, err := joinTemporal(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func up(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	looking := runPart(ctx, func(ctx context.Context) error {
 		return serve.Run(ctx, private, newConsole(p.ledger, temporal, tokens, log), log)
 	})
-	log.Info("up", zap.String("webhook", listener.Addr().String()), zap.String("console", private.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)), zap.String("temporal", o.HostPort))
+	log.Info("up", zap.String("webhook", listener.Addr().String()), zap.String("console", private.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)), zap.String("temporal", temporal.address))
 	defer sayStopping(ctx, log, worker.StopTimeout)()
 	err = errors.Join(p.run(ctx, certificate.Listener(listener)), looking.close())
 	log.Info("stopped", zap.Error(err))
@@ -96,7 +96,7 @@ func up(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 }
 
 func setupCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, adopt bool
 	var from string
 	c := &cobra.Command{
 		Use:   "setup",
@@ -106,7 +106,11 @@ the Temporal UI. Run it once before the first "redial up", and after every upgra
 
 With --from a ledger is moved from a SQLite file to the PostgreSQL database that REDIAL_DATABASE names, which must not have
 been used yet: all of it, or nothing. Stop "redial up" before. The file is refused by every command from then on, since two
-ledgers would dial everybody twice. A move that was interrupted is finished by the same command.`,
+ledgers would dial everybody twice. A move that was interrupted is finished by the same command.
+
+The ledger remembers in which namespace its runs are, and every role refuses to work in another: there, each of them would be
+taken for gone, and everybody who waits for a call would be told to people. Where the namespace was lost, with its server's data,
+--adopt-namespace makes the present one the ledger's: open contacts then get the outcome of a run that is gone.`,
 		Example: `  TEMPORAL_ADDRESS=127.0.0.1:7233 redial setup
   REDIAL_DATABASE=postgres://redial@db/redial redial setup --from sqlite:redial.db`,
 		Args: noArguments,
@@ -115,7 +119,7 @@ ledgers would dial everybody twice. A move that was interrupted is finished by t
 			if err != nil {
 				return err
 			}
-			done, err := setup(c.Context(), cfg, from)
+			done, err := setup(c.Context(), cfg, from, adopt)
 			if err != nil {
 				return err
 			}
@@ -132,9 +136,13 @@ ledgers would dial everybody twice. A move that was interrupted is finished by t
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&adopt, "adopt-namespace", false, adoptUsage)
 	c.Flags().StringVar(&from, "from", "", "SQLite ledger to move to REDIAL_DATABASE, such as sqlite:redial.db")
 	return c
 }
+
+// adoptUsage explains the flag of setup and dev.
+const adoptUsage = "the namespace in which the ledger's runs were is gone for good: go on in this one"
 
 // prepared is what redial setup did.
 type prepared struct {
@@ -144,27 +152,23 @@ type prepared struct {
 	Registered int          `json:"search_attributes_registered"`
 }
 
-func setup(ctx context.Context, cfg config.Config, from string) (done prepared, err error) {
+func setup(ctx context.Context, cfg config.Config, from string, adopt bool) (done prepared, err error) {
 	done.Ledger = ledger.Name(cfg.Database)
 	// What can be away is asked before anything is changed.
-	temporal, name, err := connectQuietly(ctx)
+	temporal, err := connectQuietly(ctx)
 	if err != nil {
 		return done, err
 	}
 	defer temporal.Close()
-	done.Namespace = name
+	done.Namespace = temporal.namespace
 	if from != "" {
 		if done.Moved, err = ledger.Move(ctx, from, cfg.Database); err != nil {
 			return done, err
 		}
 	}
-	l, err := openLedger(ctx, cfg, ledger.Options{Migrate: true})
-	if err != nil {
+	if err := settle(ctx, cfg, temporal, adopt); err != nil {
 		return done, err
 	}
-	if err := l.Close(); err != nil {
-		return done, err
-	}
-	done.Registered, err = registerAttributes(ctx, temporal, name)
+	done.Registered, err = registerAttributes(ctx, temporal)
 	return done, err
 }

@@ -2,17 +2,13 @@ package app
 
 import (
 	"context"
-	"errors"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
 	"redial/internal/config"
-	"redial/internal/serve"
-	"redial/ledger"
 )
 
 func webhookCommand() *cobra.Command {
@@ -44,10 +40,7 @@ KORE_SIGNATURE_SECRET, REDIAL_ESCALATION_SECRET and REDIAL_LOG_LEVEL have defaul
 // finishFor is how long a webhook may take to stop after its drain delay: its requests and deliveries are given up then.
 const finishFor = 30 * time.Second
 
-func runWebhook(ctx context.Context, cfg config.Config, log *zap.Logger) (err error) {
-	if err := cfg.SharedDatabase(); err != nil {
-		return err
-	}
+func runWebhook(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	keys, err := cfg.NotifyKeys()
 	if err != nil {
 		return err
@@ -56,41 +49,13 @@ func runWebhook(ctx context.Context, cfg config.Config, log *zap.Logger) (err er
 	if err != nil {
 		return err
 	}
-	// Lazily: a report that comes while Temporal is away is not to be lost for that.
-	temporal, o, err := lazyTemporal(log)
-	if err != nil {
-		return err
-	}
-	defer temporal.Close()
-	l, err := ownLedger(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	h, err := newHearing(cfg, keys, temporal, l, log)
-	if err != nil {
-		return err
-	}
-	listener, err := serve.Listen(cfg.WebhookAddr, "REDIAL_WEBHOOK_ADDR")
-	if err != nil {
-		return err
-	}
-	go warnUnlessReached(ctx, temporal, namespace(o), log)
 	delay := time.Duration(cfg.DrainDelay)
-	defer sayStopping(ctx, log, delay+finishFor)()
-	log.Info("webhook", zap.String("address", listener.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)), zap.String("temporal", o.HostPort))
-	err = h.run(ctx, certificate.Listener(listener), delay)
-	log.Info("stopped", zap.Error(err))
-	return err
-}
-
-// warnUnlessReached says early what the first delivery would say late: that Temporal, or its namespace, is not there.
-func warnUnlessReached(ctx context.Context, temporal client.Client, namespace string, log *zap.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, connectFor)
-	defer cancel()
-	_, err := temporal.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
-	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		log.Warn("temporal cannot be reached: reports are taken, and kept until it can; check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE",
-			zap.String("cause", plainCause(err)))
-	}
+	return runRole(ctx, cfg, log, role{
+		name: "webhook", address: cfg.WebhookAddr, variable: "REDIAL_WEBHOOK_ADDR", stopsWithin: delay + finishFor,
+		connect: lazyTemporal, // a report that comes while Temporal is away is not to be lost for that
+		prepare: func(_ context.Context, at *home) (func(context.Context, net.Listener) error, []zap.Field, error) {
+			h, err := newHearing(cfg, keys, at, log)
+			return func(ctx context.Context, l net.Listener) error { return h.run(ctx, certificate.Listener(l), delay) }, nil, err
+		},
+	})
 }

@@ -3,9 +3,7 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"time"
+	"net"
 
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
@@ -49,59 +47,33 @@ pinned ends them on the one that began them.`,
 	}
 }
 
-func runWorker(ctx context.Context, cfg config.Config, log *zap.Logger) (err error) {
-	if err := cfg.SharedDatabase(); err != nil {
-		return err
-	}
+func runWorker(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	dials, err := dialing(cfg)
 	if err != nil {
 		return err
 	}
-	temporal, o, err := joinTemporal(ctx, log)
-	if err != nil {
-		return err
-	}
-	defer temporal.Close()
-	l, err := ownLedger(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	listener, err := serve.Listen(cfg.HealthAddr, "REDIAL_HEALTH_ADDR")
-	if err != nil {
-		return err
-	}
-	w, err := newWorker(ctx, cfg, dials, temporal, l, log)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	health := runPart(ctx, func(ctx context.Context) error {
-		return serve.Run(ctx, listener, healthHandler(w.Ready, l.Ready), log)
+	return runRole(ctx, cfg, log, role{
+		name: "worker", address: cfg.HealthAddr, variable: "REDIAL_HEALTH_ADDR", stopsWithin: worker.StopTimeout, connect: joinTemporal,
+		prepare: func(ctx context.Context, at *home) (func(context.Context, net.Listener) error, []zap.Field, error) {
+			if err := at.join(ctx); err != nil {
+				return nil, nil, err
+			}
+			w, err := newWorker(ctx, cfg, dials, at.Client, at.ledger, log)
+			if err != nil {
+				return nil, nil, err
+			}
+			run := func(ctx context.Context, l net.Listener) error { return work(ctx, w, at.ledger, l, log) }
+			return run, []zap.Field{zap.String("deployment", dials.Deployment.Name), zap.String("build", dials.Deployment.BuildID)}, nil
+		},
 	})
-	working, stopWorking := untilEnded(ctx, health)
-	defer stopWorking()
-	defer sayStopping(ctx, log, worker.StopTimeout)()
-	log.Info("worker", zap.String("health", listener.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)), zap.String("temporal", o.HostPort),
-		zap.String("deployment", dials.Deployment.Name), zap.String("build", dials.Deployment.BuildID))
-	err = errors.Join(w.Run(working), health.close())
-	log.Info("stopped", zap.Error(err))
-	return err
 }
 
-// healthHandler answers an orchestrator's probes: GET /healthz always, GET /readyz while all parts are ready.
-func healthHandler(parts ...func(context.Context) error) http.Handler {
+// work lets a worker work until ctx ends, and answers probes.
+func work(ctx context.Context, w *worker.Worker, l *ledger.Ledger, listener net.Listener, log *zap.Logger) error {
 	engine := gin.New()
-	engine.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
-	engine.GET("/readyz", func(c *gin.Context) {
-		ctx, cancel := context.WithTimeout(c.Request.Context(), 2*time.Second)
-		defer cancel()
-		for _, ready := range parts {
-			if err := ready(ctx); err != nil {
-				c.String(http.StatusServiceUnavailable, fmt.Sprintln(oneLine(err)))
-				return
-			}
-		}
-		c.String(http.StatusOK, "ready\n")
-	})
-	return engine
+	serve.NewProbes(log, serve.Check{Ready: w.Ready}, serve.Check{Ready: l.Ready}).Route(engine)
+	health := runPart(ctx, func(ctx context.Context) error { return serve.Run(ctx, listener, engine, log) })
+	working, stopWorking := untilEnded(ctx, health)
+	defer stopWorking()
+	return errors.Join(w.Run(working), health.close())
 }

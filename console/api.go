@@ -49,20 +49,17 @@ func (k *Console) contact(c *gin.Context) {
 		return
 	}
 	ctx := c.Request.Context()
-	ids, err := k.Ledger.Named(ctx, id)
+	contact, err := k.Ledger.Show(ctx, id)
+	var unknown *ledger.NotFoundError
+	var several *ledger.AmbiguousError
 	switch {
-	case err != nil:
-		k.fail(c, err)
+	case errors.As(err, &several):
+		refuse(c, http.StatusConflict, "the contact id is used in several campaigns: ask for one of "+strings.Join(several.WorkflowIDs, ", "))
 		return
-	case len(ids) > 1:
-		refuse(c, http.StatusConflict, fmt.Sprintf("the contact id is used in several campaigns: ask for one of %s", strings.Join(ids, ", ")))
-		return
-	case len(ids) == 0:
+	case errors.As(err, &unknown):
 		refuse(c, http.StatusNotFound, "there is no such contact: it was not dialed with this ledger")
 		return
-	}
-	contact, err := k.Ledger.Show(ctx, ids[0])
-	if err != nil {
+	case err != nil:
 		k.fail(c, err)
 		return
 	}

@@ -12,12 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
+	"redial/internal/serve"
 	"redial/ledger"
 )
 
 // Ledger is what the console asks of the ledger.
 type Ledger interface {
-	Named(ctx context.Context, id string) (workflowIDs []string, err error)
 	Show(ctx context.Context, id string) (ledger.Contact, error)
 	Contacts(ctx context.Context, campaign *string, after string, limit int) ([]ledger.ContactLine, error)
 	UnknownAttempts(ctx context.Context, limit int) ([]ledger.UnknownAttempt, error)
@@ -55,9 +55,8 @@ type Console struct {
 }
 
 const (
-	askFor   = 10 * time.Second // how long the ledger may take to answer a request
-	probeFor = 2 * time.Second  // how long it may take to answer a probe
-	liveFor  = 2 * time.Second  // how long a run may take to tell its status: a busy worker replays it first
+	askFor  = 10 * time.Second // how long the ledger may take to answer a request
+	liveFor = 2 * time.Second  // how long a run may take to tell its status: a busy worker replays it first
 )
 
 // New makes a console.
@@ -76,8 +75,7 @@ func New(c Config) *Console {
 		refuse(c, http.StatusNotFound, "there is nothing at this path; see /api/v1/openapi.json")
 	})
 	k.engine.NoMethod(func(c *gin.Context) { refuse(c, http.StatusMethodNotAllowed, "") })
-	k.engine.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
-	k.engine.GET("/readyz", k.ready)
+	serve.NewProbes(c.Logger, serve.Check{Ready: k.ready, Says: "the ledger cannot be read"}).Route(k.engine)
 	k.engine.GET("/metrics", k.allow(scopeRead), gin.WrapH(promhttp.HandlerFor(k.metrics(), promhttp.HandlerOpts{
 		ErrorLog: zap.NewStdLog(c.Logger), MaxRequestsInFlight: maxScrapes, Timeout: askFor})))
 	k.api(k.engine.Group("/api/v1", k.allow(scopeRead), within(askFor)))
@@ -88,15 +86,9 @@ func New(c Config) *Console {
 func (k *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { k.engine.ServeHTTP(w, r) }
 
 // ready tells whether the ledger can be read. That Temporal is away is no reason to hide what the ledger knows.
-func (k *Console) ready(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), probeFor)
-	defer cancel()
-	if _, err := k.Ledger.Capacity(ctx); err != nil {
-		k.Logger.Warn("the ledger is not ready", zap.Error(err))
-		c.String(http.StatusServiceUnavailable, "the ledger cannot be read\n")
-		return
-	}
-	c.String(http.StatusOK, "ready\n")
+func (k *Console) ready(ctx context.Context) error {
+	_, err := k.Ledger.Capacity(ctx)
+	return err
 }
 
 // within bounds what a request may take.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -80,6 +81,7 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 		d.conforms(router, path, status)
 	}
 	require.NoError(t, d.own.Close())
+	require.Eventually(t, func() bool { return d.ask("/readyz").status == http.StatusServiceUnavailable }, 10*time.Second, 10*time.Millisecond)
 	for _, path := range []string{"/readyz", "/api/v1/contacts", "/api/v1/contacts/ended", "/api/v1/attempts?state=unknown", "/api/v1/capacity"} {
 		d.conforms(router, path, http.StatusServiceUnavailable)
 	}

@@ -19,6 +19,8 @@ const (
 	ReasonUnreachable Reason = "gateway_unreachable" // the last requests provably placed no call, and the way to the gateway is to blame
 	ReasonRetry       Reason = "retry"               // the policy's delay before the next attempt
 	ReasonCall        Reason = "in_call"             // the attempt is under way
+	ReasonResult      Reason = "result"              // the bot has yet to say what the call came to
+	ReasonFlow        Reason = "flow"                // a wait that the flow has chosen itself; the rule says why
 )
 
 // ErrLost says that a ledger does not know an attempt that was recorded. It was replaced by an older one: restored, or taken over by a
@@ -66,7 +68,19 @@ type ClearanceRequest struct {
 	MidCall bool `json:"mid_call,omitempty"`
 	// Owner tells executions of the same attempt apart.
 	Owner string `json:"owner"`
+	// Others is whether the contact has other targets: what refuses this one alone leaves the contact open.
+	Others bool `json:"others,omitempty"`
+	// First is the number of the first attempt that is dialed at the same time; 0: this one is dialed alone.
+	First int `json:"first,omitempty"`
 }
+
+// Claim is the contact that the request is made for.
+func (r ClearanceRequest) Claim() Claim {
+	return Claim{WorkflowID: r.WorkflowID, FirstRunID: r.FirstRunID, ContactID: r.ContactID, Campaign: r.Campaign, Target: r.Request.To.URI}
+}
+
+// Begins tells whether the request may be the first that a ledger hears of its contact.
+func (r ClearanceRequest) Begins() bool { return r.N == 1 || r.First == 1 }
 
 // Clearance is the answer: exactly one of Cleared, Recorded, Held and Refused is given.
 type Clearance struct {
@@ -79,6 +93,8 @@ type Clearance struct {
 	Attempt call.Attempt `json:"attempt,omitzero"`
 	Held    *Hold        `json:"held,omitempty"`
 	Refused *Refusal     `json:"refused,omitempty"`
+	// Open: the target was refused, and the contact, which has others, has no outcome yet.
+	Open bool `json:"open,omitempty"`
 }
 
 // Hold is a wait: why, under which rule, and until when at the latest. What is held in the queue is woken earlier, when
@@ -97,6 +113,9 @@ type Refusal struct {
 	Reason  string       `json:"reason"`
 	Rule    string       `json:"rule"`
 }
+
+// OfTarget tells whether another target of the same contact may still be called.
+func (r Refusal) OfTarget() bool { return r.Outcome == call.OutcomeSuppressed }
 
 // Facts are what the ledger counted, in the transaction that will record the intent.
 type Facts struct {

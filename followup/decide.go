@@ -26,6 +26,25 @@ type Decision struct {
 	Rule     string       `json:"rule"`               // the key of the policy that decided
 }
 
+// Final tells whether the contact has its outcome.
+func (d Decision) Final() bool { return d.Action != ActionRetry }
+
+// Note is a line that a flow adds to its contact's decision log.
+type Note struct {
+	N    int       `json:"n"` // counted from 1 in the flow
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+}
+
+// Claim names a contact and the run that it belongs to.
+type Claim struct {
+	WorkflowID string `json:"workflow_id"`
+	FirstRunID string `json:"first_run_id"`
+	ContactID  string `json:"contact_id"`
+	Campaign   string `json:"campaign,omitempty"`
+	Target     string `json:"target,omitempty"`
+}
+
 // Contact is what a decision is made from: when the contact was opened, and its attempts in the order of their numbers.
 type Contact struct {
 	OpenedAt time.Time

@@ -27,12 +27,26 @@ type recordedDecision struct {
 	Decision    followup.Decision `json:"decision"`
 }
 
+const attemptWhere = `SELECT attempt, workflow_id, owner, sends, resend, line_until, rate_until, mid_call, decision, key FROM attempts WHERE key `
+
 func (t *tx) attempt(key string) (row attemptRow, found bool, err error) {
-	var line, rate int64
-	found, err = t.get(`SELECT attempt, workflow_id, owner, sends, resend, line_until, rate_until, mid_call, decision FROM attempts WHERE key = ?`+t.forUpdate(), []any{key},
-		document{&row.attempt}, &row.workflowID, &row.owner, &row.sends, &row.resend, &line, &rate, &row.midCall, document{&row.decision})
-	row.lineUntil, row.rateUntil = moment(line), moment(rate)
+	if row, found = t.kept[key]; found {
+		delete(t.kept, key) // it is not what is stored for long
+		return row, true, nil
+	}
+	err = t.each(attemptWhere+`= ?`+t.forUpdate(), []any{key}, func(scan func(...any) error) error {
+		found = true
+		_, err := row.scan(scan)
+		return err
+	})
 	return row, found, err
+}
+
+func (row *attemptRow) scan(scan func(...any) error) (key string, err error) {
+	var line, rate int64
+	err = scan(document{&row.attempt}, &row.workflowID, &row.owner, &row.sends, &row.resend, &line, &rate, &row.midCall, document{&row.decision}, &key)
+	row.lineUntil, row.rateUntil = moment(line), moment(rate)
+	return key, err
 }
 
 // known is attempt for callers that have seen the row before.
@@ -83,7 +97,7 @@ func (l *Ledger) Restore(ctx ctx, r followup.ClearanceRequest, dialed call.Attem
 			return err
 		}
 		if _, found, err = t.contact(r.WorkflowID); err == nil && !found {
-			err = t.open(r)
+			err = t.open(r.Claim())
 		}
 		if err == nil {
 			err = t.record(r, dialed, 0)
@@ -103,7 +117,7 @@ func (l *Ledger) Restore(ctx ctx, r followup.ClearanceRequest, dialed call.Attem
 // of meanwhile is delivered to it.
 func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Attempt, error) {
 	var a call.Attempt
-	err := l.update(ctx, whole, "record the answer of "+key, func(t *tx) error {
+	err := l.update(ctx, whole.of(key), "record the answer of "+key, func(t *tx) error {
 		row, err := t.known(key)
 		if err != nil {
 			return err
@@ -176,9 +190,21 @@ func (t *tx) pause(d call.DialAnswer, paused time.Time, refusals int) error {
 // returns nil, what was heard is on disk, and whatever follows from it is owed. A body that could not be read comes with
 // the reason and no events, and is kept for people to look at.
 func (l *Ledger) Receive(ctx ctx, key string, raw []byte, events []call.Event, unreadable string) error {
-	return l.update(ctx, part, "receive a notification for "+key, func(t *tx) error {
+	if raw == nil {
+		raw = []byte{} // an empty body is kept too, and NULL would not be
+	}
+	var tried []time.Time
+	return l.update(ctx, part.of(key), "receive a notification for "+key, func(t *tx) error {
 		note := unreadable
 		row, found, err := t.attempt(key)
+		if err == nil && t.again {
+			var stored bool
+			if stored, err = t.stored(key, raw, tried); stored {
+				t.owed = true
+				return nil
+			}
+		}
+		tried = append(tried, t.now)
 		switch {
 		case err != nil:
 			return err
@@ -189,11 +215,19 @@ func (l *Ledger) Receive(ctx ctx, key string, raw []byte, events []call.Event, u
 				return err
 			}
 		}
-		if raw == nil {
-			raw = []byte{} // an empty body is kept too, and NULL would not be
-		}
 		return t.exec(`INSERT INTO notifications (attempt_key, received_at, raw, note) VALUES (?, ?, ?, ?)`, key, micros(t.now), raw, note)
 	})
+}
+
+// stored tells whether a try at one of these times, whose commit was in doubt, has stored a notification. What else it wrote is there
+// too then.
+func (t *tx) stored(key string, raw []byte, tried []time.Time) (found bool, err error) {
+	for _, at := range tried {
+		if !found && err == nil {
+			found, err = t.get(`SELECT 1 FROM notifications WHERE attempt_key = ? AND received_at = ? AND raw = ?`, []any{key, micros(at), raw}, new(int))
+		}
+	}
+	return found, err
 }
 
 // fold folds events into the row, stores it, and owes the flow what it has to know. It returns what is odd about them.
@@ -235,7 +269,7 @@ func (t *tx) fold(row *attemptRow, events []call.Event, note string) (string, er
 // unknown.
 func (l *Ledger) GiveUp(ctx ctx, key, why string) (call.Attempt, error) {
 	var a call.Attempt
-	err := l.update(ctx, part, "give up on "+key, func(t *tx) error {
+	err := l.update(ctx, part.of(key), "give up on "+key, func(t *tx) error {
 		row, err := t.known(key)
 		if err != nil {
 			return err

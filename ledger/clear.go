@@ -24,9 +24,12 @@ func (l *Ledger) Clear(ctx ctx, r followup.ClearanceRequest) (followup.Clearance
 }
 
 func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, error) {
-	contact, refusal, err := t.claim(r)
-	if err != nil || refusal != nil {
-		return followup.Clearance{Refused: refusal}, err
+	contact, refusal, err := t.claim(r.Claim(), r.Begins())
+	switch {
+	case err != nil:
+		return followup.Clearance{}, err
+	case refusal != nil:
+		return followup.Clearance{Refused: refusal}, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: refusal.Reason, rule: refusal.Rule})
 	}
 	row, found, err := t.attempt(r.Key)
 	if err != nil {
@@ -58,7 +61,8 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 	hold, refusal := followup.Clear(facts)
 	switch {
 	case refusal != nil:
-		return followup.Clearance{Refused: refusal}, t.refuse(r, *refusal)
+		open := r.Others && refusal.OfTarget()
+		return followup.Clearance{Refused: refusal, Open: open}, t.refuse(r, *refusal, open)
 	case hold != nil:
 		return t.held(*hold), t.hold(r, *hold)
 	}
@@ -105,29 +109,30 @@ func (t *tx) contact(workflowID string) (c contact, found bool, err error) {
 	return c, found, err
 }
 
-// claim makes the contact this run's own, or refuses a run that comes second.
-func (t *tx) claim(r followup.ClearanceRequest) (contact, *followup.Refusal, error) {
+// claim makes the contact this run's own, or refuses a run that comes second. Begins is whether the ledger may not have heard of
+// it before.
+func (t *tx) claim(r followup.Claim, begins bool) (contact, *followup.Refusal, error) {
 	c, found, err := t.contact(r.WorkflowID)
 	switch {
 	case err != nil:
 		return c, nil, err
-	case !found && r.N > 1:
-		return c, nil, fmt.Errorf("%w (contact %s is at attempt %d)", followup.ErrLost, r.WorkflowID, r.N)
+	case !found && !begins:
+		return c, nil, fmt.Errorf("%w (contact %s was dialed before)", followup.ErrLost, r.WorkflowID)
 	case !found:
 		c = contact{firstRunID: r.FirstRunID, openedAt: t.now}
 		return c, nil, t.open(r)
 	case c.firstRunID != r.FirstRunID:
 		refusal := followup.Refusal{Outcome: call.OutcomeDuplicateID, Rule: "one run per contact id",
 			Reason: "the contact id " + r.ContactID + " was dialed by an earlier run, " + c.firstRunID}
-		return c, &refusal, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: refusal.Reason, rule: refusal.Rule})
+		return c, &refusal, nil
 	}
 	return c, nil, nil
 }
 
 // open writes the contact's row.
-func (t *tx) open(r followup.ClearanceRequest) error {
+func (t *tx) open(r followup.Claim) error {
 	return t.exec(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at) VALUES (?, ?, ?, ?, ?, ?)`,
-		r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Request.To.URI, micros(t.now))
+		r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Target, micros(t.now))
 }
 
 // sendAgain tells whether an attempt that has a row may be sent once more: only one that provably placed no call, and on
@@ -249,9 +254,11 @@ func (t *tx) hold(r followup.ClearanceRequest, h followup.Hold) error {
 	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Until})
 }
 
-func (t *tx) refuse(r followup.ClearanceRequest, f followup.Refusal) error {
-	if err := t.close(r.WorkflowID, f.Outcome, false, f.Reason, f.Rule); err != nil {
-		return err
+func (t *tx) refuse(r followup.ClearanceRequest, f followup.Refusal, open bool) error {
+	if !open {
+		if err := t.close(r.WorkflowID, f.Outcome, false, f.Reason, f.Rule); err != nil {
+			return err
+		}
 	}
 	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: f.Reason, rule: f.Rule})
 }

@@ -32,7 +32,7 @@ func notes(t *testing.T, l *Ledger) (texts []string) {
 // stall keeps the committer busy until the returned function is called, so that what is written meanwhile shares a commit.
 func stall(l *Ledger) (release func()) {
 	begun, end := make(chan struct{}), make(chan struct{})
-	go l.db.(*sqlite).write.do(context.Background(), func(*tx) error { close(begun); <-end; return nil })
+	go l.db.(*sqlite).write.do(context.Background(), whole, func(*tx) error { close(begun); <-end; return nil })
 	<-begun
 	return func() { close(end) }
 }

@@ -12,7 +12,7 @@ import (
 // again about the same disposition it returns what was decided then, whatever policy it is asked with.
 func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy) (followup.Decision, error) {
 	var d followup.Decision
-	err := l.update(ctx, part, "conclude "+key, func(t *tx) error {
+	err := l.update(ctx, part.of(key), "conclude "+key, func(t *tx) error {
 		row, err := t.known(key)
 		if err != nil {
 			return err
@@ -123,9 +123,14 @@ func (l *Ledger) Finish(ctx ctx, workflowID string, outcome call.Outcome, reason
 }
 
 // Escalate owes people the story of a contact: a webhook where url is given, else an entry of the inbox. Escalating the
-// same contact again changes nothing.
+// same contact again changes nothing. A contact that is still open is closed with it.
 func (l *Ledger) Escalate(ctx ctx, e followup.Escalated, url string) error {
-	return l.update(ctx, part, "escalate "+e.WorkflowID, func(t *tx) error { return t.escalate(e, url) })
+	return l.update(ctx, part, "escalate "+e.WorkflowID, func(t *tx) error {
+		if err := t.close(e.WorkflowID, call.OutcomeEscalated, true, e.Reason, e.Rule); err != nil {
+			return err
+		}
+		return t.escalate(e, url)
+	})
 }
 
 func (t *tx) escalate(e followup.Escalated, url string) error {

@@ -3,7 +3,6 @@ package ledger
 import (
 	"time"
 
-	"redial/call"
 	"redial/followup"
 )
 
@@ -58,7 +57,7 @@ type Figures struct {
 
 // OwedOfKind are the deliveries of one kind that were not made yet.
 type OwedOfKind struct {
-	Kind    string // attempt, wake or webhook
+	Kind    string // attempt, result, wake or webhook
 	Owed    int
 	Failing int       // of those, tried in vain
 	Due     time.Time // since when the first of them is due; in the future while all are put off; zero: none is owed
@@ -130,7 +129,7 @@ func (t *tx) queued() ([]QueuedOfClass, error) {
 }
 
 func (t *tx) owing() ([]OwedOfKind, error) {
-	list := []OwedOfKind{{Kind: kindAttempt}, {Kind: kindWake}, {Kind: kindWebhook}}
+	list := []OwedOfKind{{Kind: kindAttempt}, {Kind: kindResult}, {Kind: kindWake}, {Kind: kindWebhook}}
 	err := t.each(`SELECT kind, COUNT(*), SUM(CASE WHEN last_error <> '' THEN 1 ELSE 0 END), MIN(due_at) FROM outbox WHERE delivered_at = 0 GROUP BY kind`, nil,
 		func(scan func(...any) error) error {
 			var o OwedOfKind
@@ -145,68 +144,4 @@ func (t *tx) owing() ([]OwedOfKind, error) {
 			return err
 		})
 	return list, err
-}
-
-// ContactLine is one contact in a page of contacts.
-type ContactLine struct {
-	WorkflowID string         `json:"workflow_id"`
-	ContactID  string         `json:"contact_id"`
-	Campaign   string         `json:"campaign,omitempty"`
-	OpenedAt   time.Time      `json:"opened_at"`
-	ClosedAt   time.Time      `json:"closed_at,omitzero"`
-	Outcome    call.Outcome   `json:"outcome,omitempty"`
-	Escalated  bool           `json:"escalated"`
-	Reason     string         `json:"reason,omitempty"`
-	Rule       string         `json:"rule,omitempty"`
-	Wait       *followup.Hold `json:"wait,omitempty"` // what an open contact waits for
-	Attempts   int            `json:"attempts"`
-}
-
-// Contacts returns up to limit contacts in the order of their workflow ids, from behind the id that is given. The campaign "" is that
-// of contacts without one; nil is all.
-func (l *Ledger) Contacts(ctx ctx, campaign *string, after string, limit int) ([]ContactLine, error) {
-	list := []ContactLine{}
-	which, args := "", []any{after}
-	if campaign != nil {
-		which, args = "AND c.campaign = ?", append(args, *campaign)
-	}
-	err := l.view(ctx, "list contacts", func(t *tx) error {
-		return t.each(`SELECT c.workflow_id, c.contact_id, c.campaign, c.opened_at, c.closed_at, c.outcome, c.escalated, c.reason, c.rule, c.wait,
-				(SELECT COUNT(*) FROM attempts a WHERE a.workflow_id = c.workflow_id)
-			FROM contacts c WHERE c.workflow_id > ? `+which+` ORDER BY c.workflow_id LIMIT CAST(? AS INTEGER)`, append(args, limit),
-			func(scan func(...any) error) error {
-				var c ContactLine
-				var opened, closed int64
-				var wait followup.Hold
-				err := scan(&c.WorkflowID, &c.ContactID, &c.Campaign, &opened, &closed, &c.Outcome, &c.Escalated, &c.Reason, &c.Rule, document{&wait}, &c.Attempts)
-				c.OpenedAt, c.ClosedAt = moment(opened), moment(closed)
-				if wait.Reason != "" {
-					c.Wait = &wait
-				}
-				list = append(list, c)
-				return err
-			})
-	})
-	return list, err
-}
-
-// mostNamed is how many contacts that share a contact id are told of.
-const mostNamed = 10
-
-// Named returns the workflow ids that an id may mean: that one alone if it is a workflow id, else those of the contacts with this
-// contact id, one for each campaign, ten at the most, in order. None: there is no such contact.
-func (l *Ledger) Named(ctx ctx, id string) ([]string, error) {
-	var ids []string
-	err := l.view(ctx, "find "+id, func(t *tx) error {
-		if found, err := t.get(`SELECT 1 FROM contacts WHERE workflow_id = ?`, []any{id}, new(int)); err != nil || found {
-			ids = []string{id}
-			return err
-		}
-		return t.each(`SELECT workflow_id FROM contacts WHERE contact_id = ? ORDER BY workflow_id LIMIT CAST(? AS INTEGER)`, []any{id, mostNamed},
-			func(scan func(...any) error) error {
-				ids = append(ids, "")
-				return scan(&ids[len(ids)-1])
-			})
-	})
-	return ids, err
 }

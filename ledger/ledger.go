@@ -49,18 +49,27 @@ type database interface {
 }
 
 // access is how much of the ledger a transaction needs for itself. SQLite has one writer, and gives all of it to each.
-type access int
+type access struct {
+	share   int
+	attempt string // the key of an attempt that it reads first; "": of none
+}
 
-const (
+var (
 	// whole: nothing else changes what calls occupy or are promised while this transaction runs. Whoever counts capacity, or gives
 	// it out, needs the whole ledger.
-	whole access = iota
+	whole = access{share: 0}
 	// part: others that take a part may run at the same time. A transaction that only frees capacity takes a part: it misses
 	// nobody who starts to wait meanwhile, because that takes the whole. To whom the capacity goes is left to a relay.
-	part
+	part = access{share: 1}
 	// apart: the transaction touches nothing that capacity is counted from.
-	apart
+	apart = access{share: 2}
 )
+
+// of is access by whoever reads this attempt first: it is read on the way then.
+func (a access) of(attempt string) access {
+	a.attempt = attempt
+	return a
+}
 
 // Open opens the ledger at address: "sqlite:FILE", or a PostgreSQL URL, "postgres://user:password@host/database". Errors are one
 // line that names the address, without its password, and the remedy.

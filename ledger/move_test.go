@@ -28,6 +28,8 @@ func inUse(t *testing.T) *book {
 		}
 	}
 	require.NoError(t, b.Receive(ctx, ask("c0", 1).Key, []byte("\x00\xff raw"), []call.Event{human}, ""))
+	require.NoError(t, b.ReceiveResult(ctx, ask("c0", 1).Key, []byte("\x00\xff no result"), call.BotResult{}, "it is no JSON"))
+	require.NoError(t, b.ReceiveResult(ctx, ask("c0", 1).Key, []byte("{}"), call.BotResult{Kind: call.Callback, At: start, Data: []byte(`{"a":1}`)}, ""))
 	_, err := b.Conclude(ctx, ask("c0", 1).WorkflowID, ask("c0", 1).Key, followup.Policy{On: map[call.Disposition]followup.Rule{
 		call.Human: {Then: followup.VerbSuppress}}})
 	require.NoError(t, err)
@@ -45,7 +47,7 @@ func TestALedgerMovesToPostgreSQLWithAllThatItKnows(t *testing.T) {
 	address := postgrestest.Database(t)
 	moved, err := ledger.Move(ctx, b.address, address)
 	require.NoError(t, err)
-	require.Equal(t, ledger.Moved{"contacts": 4, "attempts": 2, "notifications": 1, "decisions": moved["decisions"], "queue": 2, "outbox": moved["outbox"],
+	require.Equal(t, ledger.Moved{"contacts": 4, "attempts": 2, "notifications": 1, "results": 2, "decisions": moved["decisions"], "queue": 2, "outbox": moved["outbox"],
 		"accounts": 1, "suppressions": 1}, moved)
 
 	l, err := ledger.Open(ctx, address, ledger.Options{Owner: true, Now: b.Now})
@@ -65,11 +67,18 @@ func TestALedgerMovesToPostgreSQLWithAllThatItKnows(t *testing.T) {
 	due, err := l.Due(ctx, ledger.ToFlows, 10)
 	require.NoError(t, err)
 	told := map[string]bool{}
+	results := 0
 	for _, d := range due {
 		told[d.WorkflowID] = true
+		if d.Result != nil {
+			results++
+			require.Equal(t, before["c0"].Results[1].Said, d.Result)
+		}
 	}
+	require.Equal(t, 1, results)
 	require.Equal(t, map[string]bool{"redial/-/c0": true, "redial/-/c2": true}, told)
 	require.NoError(t, l.Receive(ctx, ask("c1", 1).Key, nil, []call.Event{busy}, "")) // its ids go on
+	require.NoError(t, l.ReceiveResult(ctx, ask("c1", 1).Key, nil, call.BotResult{Kind: call.Confirmed}, ""))
 
 	_, err = ledger.Open(ctx, b.address, ledger.Options{})
 	require.ErrorContains(t, err, "set REDIAL_DATABASE", "two ledgers would dial everybody twice")

@@ -12,6 +12,7 @@ type ctx = context.Context
 // Kinds of deliveries.
 const (
 	kindAttempt = "attempt" // the folded attempt, to its flow
+	kindResult  = "result"  // the bot's result, to its flow
 	kindWake    = "wake"    // capacity for a held contact, to its flow
 	kindWebhook = "webhook" // an escalation, to somebody's system
 )
@@ -27,7 +28,7 @@ type delivery struct {
 func (t *tx) owe(d delivery) error {
 	t.owed = true
 	subject := d.attemptKey
-	if d.kind != kindAttempt {
+	if d.kind != kindAttempt && d.kind != kindResult {
 		subject = d.workflowID
 	}
 	return t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -36,16 +37,17 @@ func (t *tx) owe(d delivery) error {
 		d.kind+"/"+subject, d.kind, d.workflowID, d.attemptKey, d.url, d.body, micros(d.due))
 }
 
-// Delivery is one thing that is due. Exactly one of Attempt, Wake and Webhook is set.
+// Delivery is one thing that is due. Exactly one of Attempt, Result, Wake and Webhook is set.
 type Delivery struct {
 	ID, Version int64
 	WorkflowID  string
 	Tries       int // made before this one
 	Attempt     *call.Attempt
+	Result      *call.BotResult
 	Wake        bool
 	Webhook     *Webhook
 
-	attemptKey string
+	kind, attemptKey string
 }
 
 // Webhook is a signed message to somebody's system.
@@ -60,12 +62,12 @@ type Lane string
 
 // Lanes of deliveries.
 const (
-	ToFlows   Lane = "flows"   // signals and wakes
+	ToFlows   Lane = "flows"   // signals, wakes included
 	ToSystems Lane = "systems" // webhooks
 )
 
 // kinds of deliveries in each lane. Those of a version to come are left to it.
-var kinds = map[Lane][2]string{ToFlows: {kindAttempt, kindWake}, ToSystems: {kindWebhook, kindWebhook}}
+var kinds = map[Lane][3]string{ToFlows: {kindAttempt, kindResult, kindWake}, ToSystems: {kindWebhook, kindWebhook, kindWebhook}}
 
 // leaseFor is how long a delivery is out before it is due again, should its relay die with it.
 const leaseFor = 30 * time.Second
@@ -87,7 +89,7 @@ func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
 			if err := t.exec(`UPDATE outbox SET due_at = ?, tries = outbox.tries + 1 WHERE id = ?`, micros(t.now.Add(leaseFor)), d.ID); err != nil {
 				return err
 			}
-			if d.Attempt != nil || d.Wake || d.Webhook != nil { // else the ledger was restored without the attempt
+			if d.Attempt != nil || d.Result != nil || d.Wake || d.Webhook != nil { // else the ledger was restored without the attempt
 				due = append(due, d)
 			}
 		}
@@ -100,13 +102,13 @@ func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
 func (t *tx) take(lane Lane, limit int) (due []Delivery, err error) {
 	// SQLite compiles a query with a bare LIMIT ? anew for every value; the cast keeps it from that.
 	err = t.each(`SELECT id, version, kind, workflow_id, attempt_key, topic, url, body, tries FROM outbox
-			WHERE delivered_at = 0 AND due_at <= ? AND kind IN (?, ?) ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut(),
-		[]any{micros(t.now), kinds[lane][0], kinds[lane][1], limit},
+			WHERE delivered_at = 0 AND due_at <= ? AND kind IN (?, ?, ?) ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut(),
+		[]any{micros(t.now), kinds[lane][0], kinds[lane][1], kinds[lane][2], limit},
 		func(scan func(...any) error) error {
 			var d Delivery
-			var kind, topic, url, body string
-			err := scan(&d.ID, &d.Version, &kind, &d.WorkflowID, &d.attemptKey, &topic, &url, &body, &d.Tries)
-			switch kind {
+			var topic, url, body string
+			err := scan(&d.ID, &d.Version, &d.kind, &d.WorkflowID, &d.attemptKey, &topic, &url, &body, &d.Tries)
+			switch d.kind {
 			case kindWake:
 				d.Wake = true
 			case kindWebhook:
@@ -118,11 +120,15 @@ func (t *tx) take(lane Lane, limit int) (due []Delivery, err error) {
 	return due, err
 }
 
-// load reads the attempt that a delivery is about, by a statement of its own: one that took the delivery as well could come by a newer
-// version of it with an older attempt, and the newer attempt would never be told.
-func (t *tx) load(d *Delivery) error {
-	if d.Wake || d.Webhook != nil {
+// load reads the attempt, or the result, that a delivery is about, by a statement of its own: one that took the delivery as well could
+// come by a newer version of it with an older attempt, and the newer attempt would never be told.
+func (t *tx) load(d *Delivery) (err error) {
+	switch d.kind {
+	case kindWake, kindWebhook:
 		return nil
+	case kindResult:
+		d.Result, err = t.result(d.attemptKey)
+		return err
 	}
 	d.Attempt = &call.Attempt{}
 	found, err := t.get(`SELECT attempt FROM attempts WHERE key = ?`, []any{d.attemptKey}, document{d.Attempt})

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,17 +41,28 @@ const (
 	// idleFor is how long a transaction may be left alone by its process before the server ends it: one that is frozen, or cut off,
 	// must not keep the ledger from the others for as long as a webhook waits to store a notification.
 	idleFor = "3s"
+	// lockFor is how long the server lets a transaction wait for a lock. One that waits while its process freezes may still be let in,
+	// and then has idleFor: both together are less than a webhook waits. A limit to whole statements would end the wait of a commit
+	// for a standby too, and call it committed.
+	lockFor = "4s"
 	// connections is the size of a process's pool, unless pool_max_conns in the URL says otherwise.
 	connections = 10
+	// groups is how many groups of writes a process has under way at most: while one waits for the disk, the other is written. With
+	// more of them each is smaller, and all take longer.
+	groups = 2
+	// groupMost is how many writes share a commit at most: they fail together when one does, and keep their rows until the last is done.
+	groupMost = 64
 	// wholeLock is the advisory lock of the database on which the access to the ledger is kept.
 	wholeLock = 7233_8081
 )
 
 // postgres is a ledger in a database that many processes share.
 type postgres struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	parts *batcher // of writes that take a part of the ledger
 	// turn is held by the one transaction of this process that wants the whole ledger. Without it they would queue at the server, each
-	// with a connection, and should this process freeze then, the server would let it have its turn for every one of them.
+	// with a connection, and should this process freeze then, the server would let it have its turn for every one of them. Those that want
+	// a part are let in, and ended, together.
 	turn chan struct{}
 }
 
@@ -75,11 +87,12 @@ func openPostgres(ctx context.Context, address string, o Options) (*postgres, er
 	if err != nil {
 		return nil, failed(err)
 	}
-	p := &postgres{pool, make(chan struct{}, 1)}
+	p := &postgres{pool: pool, turn: make(chan struct{}, 1)}
 	if err := p.prepare(ctx, o.Migrate); err != nil {
 		pool.Close()
 		return nil, failed(err)
 	}
+	p.parts = newBatcher(groups, groupMost, p.together)
 	return p, nil
 }
 
@@ -141,19 +154,54 @@ func (p *postgres) migrate(ctx context.Context, db *sql.DB, files fs.FS, up bool
 }
 
 func (p *postgres) close() error {
+	p.parts.end()
 	p.pool.Close()
 	return nil
 }
 
-// update tries again while the server is away. A try whose commit is in doubt is repeated too: every transaction of the ledger may
-// be, for all of them are compare-and-set.
+// update shares a commit with concurrent callers that take a part of the ledger too.
 func (p *postgres) update(ctx context.Context, a access, fn func(*tx) error) error {
+	if a.share == part.share {
+		return p.parts.do(ctx, a, fn)
+	}
+	return p.insist(ctx, a, false, fn)
+}
+
+// together runs a group of writes in one transaction. When anything goes wrong, each is tried again by itself, gets an error of its own,
+// and holds up no other. So does one of two groups that would wait for each other for ever: they lock attempts in one order, and the
+// server ends one of them should they meet over anything else.
+func (p *postgres) together(group []*write) {
+	var attempts []string
+	for _, w := range group {
+		attempts = append(attempts, w.access.attempt)
+	}
+	// By nobody's context: a caller that goes must not end what others wait for.
+	doubt, err := p.once(context.Background(), part, attempts, false, func(t *tx) error {
+		for _, w := range group {
+			t.owed = false
+			if err := w.fn(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, w := range group {
+		if err == nil {
+			w.settle(nil)
+			continue
+		}
+		p.parts.under.Go(func() { w.settle(p.insist(w.ctx, w.access, doubt, w.fn)) })
+	}
+}
+
+// insist tries again while the server is away. A try whose commit is in doubt is repeated too: every transaction of the ledger may
+// be, for all of them are compare-and-set. With again, the first try is a repetition already.
+func (p *postgres) insist(ctx context.Context, a access, again bool, fn func(*tx) error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = 20 * time.Millisecond
 	pause.MaxInterval = time.Second
-	again := false
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		doubt, err := p.once(ctx, a, again, fn)
+		doubt, err := p.once(ctx, a, []string{a.attempt}, again, fn)
 		again = again || doubt
 		switch {
 		case err == nil:
@@ -176,6 +224,7 @@ func transient(err error) bool {
 	if errors.As(err, &server) {
 		switch server.Code {
 		case "40001", "40P01", // serialization failure, deadlock
+			"55P03",                   // a lock was waited for too long
 			"53300",                   // too many connections
 			"57P01", "57P02", "57P03", // it stops, has crashed, or cannot be connected to yet
 			"25P03", // the transaction was idle for too long
@@ -190,11 +239,11 @@ func transient(err error) bool {
 		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
 }
 
-// once runs fn in one transaction, and tells whether it is in doubt that it was committed.
-func (p *postgres) once(ctx context.Context, a access, again bool, fn func(*tx) error) (doubt bool, err error) {
+// once runs fn in one transaction, with these attempts read ahead, and tells whether it is in doubt that it was committed.
+func (p *postgres) once(ctx context.Context, a access, attempts []string, again bool, fn func(*tx) error) (doubt bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
-	if a == whole {
+	if a.share == whole.share {
 		select {
 		case p.turn <- struct{}{}:
 			defer func() { <-p.turn }()
@@ -208,8 +257,8 @@ func (p *postgres) once(ctx context.Context, a access, again bool, fn func(*tx) 
 	}
 	defer conn.Release() // which closes it when it is still in a transaction
 	s := &postgresSession{ctx: ctx, conn: conn.Conn(), write: true}
-	t := &tx{session: s, again: again, partial: a != whole}
-	if err := s.begin(t, a); err != nil {
+	t := &tx{session: s, again: again, partial: a.share != whole.share}
+	if err := s.begin(t, a, attempts); err != nil {
 		return false, err
 	}
 	if err := caught(fn, t); err != nil {
@@ -237,7 +286,7 @@ func (p *postgres) view(ctx context.Context, fn func(*tx) error) error {
 	defer conn.Release()
 	s := &postgresSession{ctx: ctx, conn: conn.Conn()}
 	t := &tx{session: s}
-	if err := s.begin(t, apart); err != nil {
+	if err := s.begin(t, apart, nil); err != nil {
 		return err
 	}
 	err = caught(fn, t)
@@ -253,24 +302,26 @@ type postgresSession struct {
 	ahead pgx.Batch // statements that were not sent yet
 }
 
-// begin begins the transaction, waits for its access to the ledger, and then reads the clock: those who have the whole ledger one
-// after the other see time go forward.
-func (s *postgresSession) begin(t *tx, a access) error {
+// begin begins the transaction, waits for its access to the ledger, reads attempts ahead, and then the clock: those who have the whole
+// ledger, or an attempt, one after the other see time go forward.
+func (s *postgresSession) begin(t *tx, a access, attempts []string) error {
 	if s.write {
 		s.ahead.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE") // a statement sees what was committed before its locks were granted
 		s.ahead.Queue("SET LOCAL idle_in_transaction_session_timeout = '" + idleFor + "'")
+		s.ahead.Queue("SET LOCAL lock_timeout = '" + lockFor + "'")
 	} else {
 		s.ahead.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	}
-	switch a {
-	case whole:
+	switch a.share {
+	case whole.share:
 		// Waited for by itself: the clock is not to be asked long before it answers.
 		if _, err := s.answer("SELECT pg_advisory_xact_lock(?)", wholeLock); err != nil {
 			return err
 		}
-	case part:
+	case part.share:
 		s.ahead.Queue("SELECT pg_advisory_xact_lock_shared($1)", wholeLock)
 	}
+	s.keep(t, attempts)
 	asked := time.Now()
 	var now int64
 	if _, err := t.get("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT", nil, &now); err != nil {
@@ -279,6 +330,27 @@ func (s *postgresSession) begin(t *tx, a access) error {
 	t.now = moment(now)
 	t.ahead = asked.Sub(t.now)
 	return nil
+}
+
+// keep reads rows of attempts with the next statement. They are locked in the order of their keys: of two groups that want the same
+// ones, one waits for the other.
+func (s *postgresSession) keep(t *tx, attempts []string) {
+	attempts = slices.DeleteFunc(attempts, func(key string) bool { return key == "" })
+	if len(attempts) == 0 {
+		return
+	}
+	t.kept = make(map[string]attemptRow, len(attempts))
+	s.ahead.Queue(attemptWhere+"= ANY($1) ORDER BY key"+s.forUpdate(), storable([]any{attempts})...).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var row attemptRow
+			key, err := row.scan(rows.Scan)
+			if err != nil {
+				return err
+			}
+			t.kept[key] = row
+		}
+		return rows.Err()
+	})
 }
 
 // end commits or rolls back. A transaction that is broken is not committed, and the server says so in its answer only.
@@ -342,11 +414,15 @@ func (s *postgresSession) rows(query string, args ...any) (rows, error) {
 func (s *postgresSession) send(query string, args []any) (pgx.BatchResults, error) {
 	batch := s.ahead
 	s.ahead = pgx.Batch{}
-	before := batch.Len()
+	before := batch.QueuedQueries
 	batch.Queue(numbered(query), storable(args)...)
 	results := s.conn.SendBatch(s.ctx, &batch)
-	for range before {
-		if _, err := results.Exec(); err != nil {
+	for _, q := range before {
+		read := q.Fn
+		if read == nil {
+			read = func(r pgx.BatchResults) error { _, err := r.Exec(); return err }
+		}
+		if err := read(results); err != nil {
 			_ = results.Close()
 			return nil, err
 		}
@@ -387,9 +463,18 @@ func numbered(query string) string {
 // quote what others sent; the bytes themselves are kept as bytes.
 func storable(args []any) []any {
 	for i, arg := range args {
-		if text, ok := arg.(string); ok {
-			args[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+		switch v := arg.(type) {
+		case string:
+			args[i] = storableText(v)
+		case []string:
+			for j := range v {
+				v[j] = storableText(v[j])
+			}
 		}
 	}
 	return args
+}
+
+func storableText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

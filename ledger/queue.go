@@ -88,13 +88,13 @@ func free(f followup.Facts) int {
 // Who was woken and did not ask in time is not woken again: a wake is durable, so that it still asks when its worker is
 // back, and an outage must not fill its history with wakes.
 func (t *tx) grant() error {
-	waiting, err := t.waiting()
-	if err != nil || !waiting {
-		return err
-	}
 	if t.partial {
 		t.owed = true
 		return nil
+	}
+	waiting, err := t.waiting()
+	if err != nil || !waiting {
+		return err
 	}
 	now := micros(t.now)
 	if err := t.exec(`UPDATE queue SET woken_until = 0, missed = TRUE WHERE woken_until > 0 AND woken_until <= ?`, now); err != nil {

@@ -9,23 +9,44 @@ import (
 	"redial/followup"
 )
 
+// ContactRow is where one contact stands.
+type ContactRow struct {
+	WorkflowID string         `json:"workflow_id"`
+	ContactID  string         `json:"contact_id"`
+	Campaign   string         `json:"campaign,omitempty"`
+	OpenedAt   time.Time      `json:"opened_at"`
+	ClosedAt   time.Time      `json:"closed_at,omitzero"`
+	Outcome    call.Outcome   `json:"outcome,omitempty"`
+	Escalated  bool           `json:"escalated"`
+	Reason     string         `json:"reason,omitempty"`
+	Rule       string         `json:"rule,omitempty"`
+	Wait       *followup.Hold `json:"wait,omitempty"` // what an open contact waits for
+}
+
+// rowColumns are the columns of a ContactRow, of the table contacts as c.
+const rowColumns = `c.workflow_id, c.contact_id, c.campaign, c.opened_at, c.closed_at, c.outcome, c.escalated, c.reason, c.rule, c.wait`
+
+// scan scans rowColumns, and the columns that come after them into more.
+func (r *ContactRow) scan(scan func(...any) error, more ...any) error {
+	var opened, closed int64
+	var wait followup.Hold
+	err := scan(append([]any{&r.WorkflowID, &r.ContactID, &r.Campaign, &opened, &closed, &r.Outcome, &r.Escalated, &r.Reason, &r.Rule, document{&wait}}, more...)...)
+	r.OpenedAt, r.ClosedAt = moment(opened), moment(closed)
+	if wait.Reason != "" {
+		r.Wait = &wait
+	}
+	return err
+}
+
 // Contact is all that the ledger knows of one contact.
 type Contact struct {
-	WorkflowID    string         `json:"workflow_id"`
-	ContactID     string         `json:"contact_id"`
-	Campaign      string         `json:"campaign,omitempty"`
+	ContactRow
 	FirstRunID    string         `json:"first_run_id"`
 	Target        string         `json:"target"`
-	OpenedAt      time.Time      `json:"opened_at"`
-	ClosedAt      time.Time      `json:"closed_at,omitzero"`
-	Outcome       call.Outcome   `json:"outcome,omitempty"`
-	Escalated     bool           `json:"escalated"`
-	Reason        string         `json:"reason,omitempty"`
-	Rule          string         `json:"rule,omitempty"`
-	Wait          *followup.Hold `json:"wait,omitempty"` // what an open contact waits for
 	Attempts      []call.Attempt `json:"attempts"`
 	Decisions     []Decision     `json:"decisions"`
 	Notifications []Notification `json:"notifications"`
+	Results       []Result       `json:"results"`
 	Escalation    *Escalation    `json:"escalation,omitempty"`
 }
 
@@ -56,25 +77,16 @@ type Escalation struct {
 	LastError   string    `json:"last_error,omitempty"`
 }
 
-// Show returns a contact by its workflow id, or by its contact id where that is not ambiguous.
+// Show returns a contact by its workflow id, or else by its contact id. Errors are a *NotFoundError, or an *AmbiguousError where
+// several campaigns have used the contact id.
 func (l *Ledger) Show(ctx ctx, id string) (Contact, error) {
 	var c Contact
 	err := l.view(ctx, "show "+id, func(t *tx) error {
-		var ids []string
-		err := t.each(`SELECT workflow_id FROM contacts WHERE workflow_id = ? OR contact_id = ? ORDER BY workflow_id = ? DESC, opened_at DESC LIMIT 2`,
-			[]any{id, id, id}, func(scan func(...any) error) error {
-				ids = append(ids, "")
-				return scan(&ids[len(ids)-1])
-			})
-		switch {
-		case err != nil:
+		workflowID, err := t.named(id)
+		if err != nil {
 			return err
-		case len(ids) == 0:
-			return &NotFoundError{ID: id}
-		case len(ids) > 1 && ids[0] != id:
-			return fmt.Errorf("contact id %q is used in several campaigns: name one by its workflow id, such as %s", id, ids[0])
 		}
-		c, err = t.show(ids[0])
+		c, err = t.show(workflowID)
 		return err
 	})
 	return c, err
@@ -87,20 +99,49 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("no contact %q: it was not dialed with this ledger", e.ID)
 }
 
+// AmbiguousError says that several contacts share a contact id.
+type AmbiguousError struct {
+	ID          string
+	WorkflowIDs []string // of those contacts, ten at the most, in order
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("contact id %q is used in several campaigns: name one by its workflow id, such as %s", e.ID, e.WorkflowIDs[0])
+}
+
+// mostNamed is how many contacts that share a contact id are told of.
+const mostNamed = 10
+
+// named is the workflow id that an id means: itself where it is one, else that of the contact with this contact id.
+func (t *tx) named(id string) (string, error) {
+	if found, err := t.get(`SELECT 1 FROM contacts WHERE workflow_id = ?`, []any{id}, new(int)); err != nil || found {
+		return id, err
+	}
+	var ids []string
+	err := t.each(`SELECT workflow_id FROM contacts WHERE contact_id = ? ORDER BY workflow_id LIMIT CAST(? AS INTEGER)`, []any{id, mostNamed},
+		func(scan func(...any) error) error {
+			ids = append(ids, "")
+			return scan(&ids[len(ids)-1])
+		})
+	switch {
+	case err != nil:
+		return "", err
+	case len(ids) == 0:
+		return "", &NotFoundError{ID: id}
+	case len(ids) > 1:
+		return "", &AmbiguousError{ID: id, WorkflowIDs: ids}
+	}
+	return ids[0], nil
+}
+
 func (t *tx) show(workflowID string) (Contact, error) {
-	c := Contact{WorkflowID: workflowID, Decisions: []Decision{}, Notifications: []Notification{}}
-	var opened, closed int64
-	var wait followup.Hold
-	if _, err := t.get(`SELECT contact_id, campaign, first_run_id, target, opened_at, closed_at, outcome, escalated, reason, rule, wait
-			FROM contacts WHERE workflow_id = ?`, []any{workflowID},
-		&c.ContactID, &c.Campaign, &c.FirstRunID, &c.Target, &opened, &closed, &c.Outcome, &c.Escalated, &c.Reason, &c.Rule, document{&wait}); err != nil {
+	c := Contact{Decisions: []Decision{}, Notifications: []Notification{}}
+	err := t.each(`SELECT `+rowColumns+`, c.first_run_id, c.target FROM contacts c WHERE c.workflow_id = ?`, []any{workflowID}, func(scan func(...any) error) error {
+		return c.scan(scan, &c.FirstRunID, &c.Target)
+	})
+	if err != nil {
 		return c, err
 	}
-	c.OpenedAt, c.ClosedAt = moment(opened), moment(closed)
-	if wait.Reason != "" {
-		c.Wait = &wait
-	}
-	var err error
 	if _, c.Attempts, err = t.story(workflowID); err != nil {
 		return c, err
 	}
@@ -135,6 +176,9 @@ func (t *tx) show(workflowID string) (Contact, error) {
 		}); err != nil {
 		return c, err
 	}
+	if c.Results, err = t.results(workflowID); err != nil {
+		return c, err
+	}
 	var e Escalation
 	var delivered int64
 	found, err := t.get(`SELECT url, delivered_at, tries, last_error FROM outbox WHERE topic = ?`, []any{kindWebhook + "/" + workflowID},
@@ -146,33 +190,51 @@ func (t *tx) show(workflowID string) (Contact, error) {
 	return c, err
 }
 
-// Summary is one contact in a list.
+// ContactLine is one contact in a page of contacts.
+type ContactLine struct {
+	ContactRow
+	Attempts int `json:"attempts"`
+}
+
+// Contacts returns up to limit contacts in the order of their workflow ids, from behind the id that is given. The campaign "" is that
+// of contacts without one; nil is all.
+func (l *Ledger) Contacts(ctx ctx, campaign *string, after string, limit int) ([]ContactLine, error) {
+	list := []ContactLine{}
+	which, args := "", []any{after}
+	if campaign != nil {
+		which, args = "AND c.campaign = ?", append(args, *campaign)
+	}
+	err := l.view(ctx, "list contacts", func(t *tx) error {
+		return t.each(`SELECT `+rowColumns+`, (SELECT COUNT(*) FROM attempts a WHERE a.workflow_id = c.workflow_id)
+			FROM contacts c WHERE c.workflow_id > ? `+which+` ORDER BY c.workflow_id LIMIT CAST(? AS INTEGER)`, append(args, limit),
+			func(scan func(...any) error) error {
+				var line ContactLine
+				err := line.scan(scan, &line.Attempts)
+				list = append(list, line)
+				return err
+			})
+	})
+	return list, err
+}
+
+// Summary is one contact in the list of a campaign.
 type Summary struct {
-	WorkflowID, ContactID, FirstRunID, Target string
-	OpenedAt, ClosedAt                        time.Time
-	Outcome                                   call.Outcome
-	Reason                                    string
-	Wait                                      *followup.Hold
-	Attempts                                  []call.Attempt
+	ContactRow
+	FirstRunID string
+	Attempts   []call.Attempt
 }
 
 // List returns the contacts of a campaign in the order in which they were opened.
 func (l *Ledger) List(ctx ctx, campaign string) ([]Summary, error) {
 	var list []Summary
 	err := l.view(ctx, "list "+campaign, func(t *tx) error {
-		err := t.each(`SELECT workflow_id, contact_id, first_run_id, target, opened_at, closed_at, outcome, reason, wait FROM contacts
-				WHERE campaign = ? ORDER BY opened_at, workflow_id`, []any{campaign}, func(scan func(...any) error) error {
-			var s Summary
-			var opened, closed int64
-			var wait followup.Hold
-			err := scan(&s.WorkflowID, &s.ContactID, &s.FirstRunID, &s.Target, &opened, &closed, &s.Outcome, &s.Reason, document{&wait})
-			s.OpenedAt, s.ClosedAt = moment(opened), moment(closed)
-			if wait.Reason != "" {
-				s.Wait = &wait
-			}
-			list = append(list, s)
-			return err
-		})
+		err := t.each(`SELECT `+rowColumns+`, c.first_run_id FROM contacts c WHERE c.campaign = ? ORDER BY c.opened_at, c.workflow_id`, []any{campaign},
+			func(scan func(...any) error) error {
+				var s Summary
+				err := s.scan(scan, &s.FirstRunID)
+				list = append(list, s)
+				return err
+			})
 		if err != nil {
 			return err
 		}

@@ -132,8 +132,8 @@ func (s *sqlite) unlock() {
 }
 
 // update shares a commit with concurrent callers; fn may therefore wait for others, but sees what they wrote.
-func (s *sqlite) update(ctx context.Context, _ access, fn func(*tx) error) error {
-	return s.write.do(ctx, fn)
+func (s *sqlite) update(ctx context.Context, a access, fn func(*tx) error) error {
+	return s.write.do(ctx, a, fn)
 }
 
 func (s *sqlite) view(ctx context.Context, fn func(*tx) error) error {

@@ -15,7 +15,8 @@ type tx struct {
 	again   bool          // this transaction was tried before, and may even have been committed
 	partial bool          // it does not have the whole ledger, and cannot count what is free
 
-	owed bool // a relay has to look at what was done
+	kept map[string]attemptRow // attempts that were read ahead, by their keys, as long as nobody has asked for them
+	owed bool                  // a relay has to look at what was done
 }
 
 // session is how the statements of a transaction get to its database. They are written for both: placeholders are question marks.

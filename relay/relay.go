@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -29,6 +30,7 @@ const (
 	webhookFor  = 20 * time.Second // how long one webhook may take, its redirects included: there are none
 	lookAtLeast = time.Second      // how often the ledger is asked although nothing was said to be due: another process may write to it
 	lookFull    = time.Second      // how often it is asked while more is due than there are slots
+	stuckAfter  = 30 * time.Second // how long nothing may have been asked for before the relay does not count as working
 )
 
 // Ledger is what the relay asks of the ledger.
@@ -62,6 +64,8 @@ type Relay struct {
 	lanes  []lane
 	freed  chan struct{} // a slot of a lane that was full
 	out    sync.WaitGroup
+	began  time.Time
+	passed atomic.Int64 // when the last round was over, as the time since began
 }
 
 // lane is a kind of delivery with its slots.
@@ -74,7 +78,7 @@ func (l lane) free() int { return cap(l.slots) - len(l.slots) }
 
 // New makes a relay. The error is about the secret.
 func New(c Config) (*Relay, error) {
-	r := &Relay{Config: c, freed: make(chan struct{}, 1),
+	r := &Relay{Config: c, freed: make(chan struct{}, 1), began: time.Now(),
 		lanes: []lane{{ledger.ToFlows, make(chan struct{}, signals)}, {ledger.ToSystems, make(chan struct{}, webhooks)}},
 		client: &http.Client{Timeout: webhookFor,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
@@ -96,6 +100,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			r.Logger.Warn("the ledger could not be asked what is due", zap.Error(err))
 			wait = time.Second
+		} else if err == nil {
+			r.passed.Store(int64(time.Since(r.began)))
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -105,6 +111,15 @@ func (r *Relay) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+	return nil
+}
+
+// Ready returns why what is owed is not delivered now: the ledger was last asked for it too long ago. What a delivery meets on its
+// way does not count.
+func (r *Relay) Ready(context.Context) error {
+	if idle := time.Since(r.began) - time.Duration(r.passed.Load()); idle > stuckAfter {
+		return fmt.Errorf("the relay has not asked the ledger what is due for %s", idle.Round(time.Second))
 	}
 	return nil
 }
@@ -199,16 +214,24 @@ func (r *Relay) send(ctx context.Context, d ledger.Delivery) (gone bool, err err
 	}
 	ctx, cancel := context.WithTimeout(ctx, signalFor)
 	defer cancel()
-	if d.Wake {
-		err = r.Flows.SignalWorkflow(ctx, d.WorkflowID, "", workflows.SignalWake, nil)
-	} else {
-		err = r.Flows.SignalWorkflow(ctx, d.WorkflowID, "", workflows.SignalAttempt, d.Attempt)
-	}
+	signal, arg := signalOf(d)
+	err = r.Flows.SignalWorkflow(ctx, d.WorkflowID, "", signal, arg)
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
 		return true, nil
 	}
 	return false, err
+}
+
+// signalOf is the signal of a delivery to a flow, with what it carries.
+func signalOf(d ledger.Delivery) (name string, arg any) {
+	switch {
+	case d.Wake:
+		return workflows.SignalWake, nil
+	case d.Result != nil:
+		return workflows.SignalResult, d.Result
+	}
+	return workflows.SignalAttempt, d.Attempt
 }
 
 // post sends one webhook, signed the Standard Webhooks way. Any 2xx takes it.

@@ -171,6 +171,48 @@ func TestTheEndOfACallIsSignalledWithTheFoldedAttempt(t *testing.T) {
 	require.Equal(t, call.Human, s.arg.(*call.Attempt).Disposition)
 }
 
+func TestTheBotsResultIsSignalledBesideTheEndOfItsCall(t *testing.T) {
+	o := open(t)
+	o.run("")
+	o.dial("a")
+	said := call.BotResult{Kind: call.Callback, At: time.Now().Add(time.Hour).UTC().Truncate(time.Second), Data: json.RawMessage(`{"slot":1}`)}
+	require.NoError(t, o.ReceiveResult(t.Context(), ask("a").Key, []byte("{}"), said, ""))
+	o.end("a")
+	o.eventually(func() bool { return len(o.flows.taken()) == 2 }, "two signals")
+	byName := map[string]signal{}
+	for _, s := range o.flows.taken() {
+		require.Equal(t, ask("a").WorkflowID, s.workflowID)
+		byName[s.name] = s
+	}
+	require.Equal(t, call.Human, byName[workflows.SignalAttempt].arg.(*call.Attempt).Disposition)
+	told := *byName[workflows.SignalResult].arg.(*call.BotResult)
+	require.Equal(t, ask("a").Key, told.AttemptKey)
+	require.WithinDuration(t, time.Now(), told.ReceivedAt, soon)
+	said.AttemptKey, said.ReceivedAt = told.AttemptKey, told.ReceivedAt
+	require.Equal(t, said, told)
+}
+
+func TestAResultIsToldWhenTemporalIsBackAndToNobodyWhoIsGone(t *testing.T) {
+	o := open(t)
+	o.flows.fail = func(n int, _ signal) error {
+		switch n {
+		case 1:
+			return serviceerror.NewUnavailable("away")
+		case 2:
+			return serviceerror.NewNotFound("workflow execution already completed")
+		}
+		return nil
+	}
+	o.run("")
+	o.dial("a")
+	require.NoError(t, o.ReceiveResult(t.Context(), ask("a").Key, []byte("{}"), call.BotResult{Kind: call.Confirmed}, ""))
+	o.eventually(func() bool { return len(o.flows.tried()) == 2 }, "it is tried again")
+	o.stop()
+	due, err := o.Due(t.Context(), ledger.ToFlows, 10)
+	require.NoError(t, err)
+	require.Empty(t, due)
+}
+
 func TestWhoWaitsIsWokenWhenALineIsFree(t *testing.T) {
 	o := open(t)
 	require.NoError(t, o.SetLimits(t.Context(), 1, 0, 0))

@@ -1,29 +1,24 @@
-// Package webhook is where the gateway reports on calls. It answers 200 only when what was reported is on disk.
+// Package webhook is where the gateway and its bot report on calls. It answers 200 only when what was reported is on disk.
 package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
 
 	"redial/call"
 	"redial/internal/notify"
+	"redial/internal/serve"
 	"redial/internal/token"
-	"redial/koreai"
 )
 
-// MaxBody is the largest notification that is taken, in bytes. The gateway's own documents show some 1.5 KB.
+// MaxBody is the largest report that is taken, in bytes. The gateway's own documents show notifications of some 1.5 KB.
 const MaxBody = 64 << 10
 
 // storeFor is how long a request waits for a slow ledger before it says 503. The gateway is not known to send a
@@ -34,19 +29,21 @@ const storeFor = 8 * time.Second
 // Ledger is what the webhook asks of the ledger.
 type Ledger interface {
 	Receive(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error
+	ReceiveResult(ctx context.Context, key string, raw []byte, r call.BotResult, unreadable string) error
 	Ready(ctx context.Context) error
 }
 
-// Tokens opens the tokens of notify URLs: the attempt that a token names, and whether its time is over. An error means
+// Tokens opens the tokens of URLs for one purpose: the attempt that a token names, and whether its time is over. An error means
 // that this deployment did not make it.
 type Tokens interface {
 	Open(token string, now time.Time) (attemptKey string, late bool, err error)
 }
 
-// Config is what a webhook needs. Ledger, Tokens and Logger are required.
+// Config is what a webhook needs. Ledger, Tokens, ResultTokens and Logger are required.
 type Config struct {
-	Ledger Ledger
-	Tokens Tokens
+	Ledger       Ledger
+	Tokens       Tokens // of notify URLs, for the gateway
+	ResultTokens Tokens // of result URLs, for its bot
 	// Zone is where times of first-generation notifications are read (KORE_TIMEZONE); nil is UTC.
 	Zone   *time.Location
 	Logger *zap.Logger
@@ -57,28 +54,36 @@ type Config struct {
 	// TrustedProxies are the proxies whose X-Forwarded-For says whom a request is from (REDIAL_TRUSTED_PROXIES). Only the
 	// access log asks. Empty: no header is believed, and the log names the peer that connected.
 	TrustedProxies []netip.Prefix
+	// Telling, when set, returns why what was heard is not passed on. While it is not, the webhook says that it is not ready, and
+	// takes what comes all the same.
+	Telling func(context.Context) error
 }
 
-// Webhook is the public handler: POST /notify/{token}, GET /healthz, GET /readyz, and nothing else.
+// Webhook is the public handler: POST /notify/{token}, POST /result/{token}, GET /healthz, GET /readyz, and nothing else.
 type Webhook struct {
 	Config
 	engine   *gin.Engine
 	storeFor time.Duration
-	draining atomic.Bool
-	probe    probe
+	probes   *serve.Probes
 }
 
 // New makes a webhook. It panics when a trusted proxy is no valid range of addresses, which no parser returns.
 func New(c Config) *Webhook {
 	w := &Webhook{Config: c, engine: gin.New(), storeFor: storeFor}
+	// The listener is public: what is wrong with the ledger is for the log.
+	checks := []serve.Check{{Ready: c.Ledger.Ready, Says: "the ledger cannot be written"}}
+	if c.Telling != nil {
+		checks = append(checks, serve.Check{Ready: c.Telling, Says: "what is heard is not told"})
+	}
+	w.probes = serve.NewProbes(c.Logger, checks...)
 	// The gateway follows no redirect: a path is right, or it is unknown.
 	w.engine.RedirectTrailingSlash = false
 	w.engine.HandleMethodNotAllowed = false
 	w.trust(c.TrustedProxies)
 	w.engine.Use(w.log, w.recover)
-	w.engine.POST(notify.Path+":token", w.notify)
-	w.engine.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
-	w.engine.GET("/readyz", w.ready)
+	w.engine.POST(notify.Path+":token", w.take(kind{what: "notification", tokens: c.Tokens, read: w.notification}))
+	w.engine.POST(notify.ResultPath+":token", w.take(kind{what: "result", tokens: c.ResultTokens, read: w.result, explained: true}))
+	w.probes.Route(w.engine)
 	return w
 }
 
@@ -99,105 +104,7 @@ func (w *Webhook) trust(proxies []netip.Prefix) {
 func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.engine.ServeHTTP(rw, r) }
 
 // Drain makes the webhook say that it is not ready, so that a load balancer sends no more; requests are still served.
-func (w *Webhook) Drain() { w.draining.Store(true) }
-
-func (w *Webhook) notify(c *gin.Context) {
-	received := time.Now()
-	key, late, err := w.Tokens.Open(c.Param("token"), received)
-	if err != nil {
-		c.Status(http.StatusNotFound)
-		return
-	}
-	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxBody))
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			c.String(http.StatusRequestEntityTooLarge, "a notification has at most %d bytes\n", MaxBody)
-			return
-		}
-		c.String(http.StatusBadRequest, "the notification did not arrive whole\n")
-		return
-	}
-	c.Set("attempt", key)
-	events, err := w.read(c.GetHeader(koreai.SignatureHeader), raw, received)
-	unreadable := ""
-	if err != nil {
-		unreadable = err.Error()
-		w.Logger.Warn("a notification could not be read and is kept", zap.String("attempt", key), zap.Error(err))
-	}
-	if err := w.store(c.Request.Context(), key, raw, events, unreadable); err != nil {
-		w.Logger.Error("a notification could not be stored", zap.String("attempt", key), zap.Error(err))
-		c.Header("Retry-After", "5")
-		c.String(http.StatusServiceUnavailable, "the notification could not be stored; send it again\n")
-		return
-	}
-	if late {
-		w.Logger.Info("a notification came after its token's time", zap.String("attempt", key))
-	}
-	c.Status(http.StatusOK)
-}
-
-// read understands a notification, whose signature has to hold where there is a secret for it.
-func (w *Webhook) read(signature string, raw []byte, received time.Time) ([]call.Event, error) {
-	if len(w.SignatureSecret) > 0 {
-		if err := koreai.VerifySignature(signature, raw, w.SignatureSecret, received); err != nil {
-			return nil, err
-		}
-	}
-	return koreai.Decode(raw, koreai.DecodeOptions{Zone: w.Zone, ReceivedAt: received})
-}
-
-// store writes the notification to the ledger, and tries again while the ledger is slow or locked. The write goes on
-// when the gateway hangs up: what has arrived is not to be lost for want of somebody to tell.
-func (w *Webhook) store(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.storeFor)
-	defer cancel()
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval = 50 * time.Millisecond
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, w.Ledger.Receive(ctx, key, raw, events, unreadable)
-	}, backoff.WithBackOff(pause))
-	return err
-}
-
-func (w *Webhook) ready(c *gin.Context) {
-	if w.draining.Load() {
-		c.String(http.StatusServiceUnavailable, "stopping\n")
-		return
-	}
-	switch err := w.probe.ask(w.Ledger.Ready); {
-	case w.draining.Load():
-		c.String(http.StatusServiceUnavailable, "stopping\n")
-	case err != nil:
-		w.Logger.Warn("the ledger is not ready", zap.Error(err))
-		c.String(http.StatusServiceUnavailable, "the ledger cannot be written\n")
-	default:
-		c.String(http.StatusOK, "ready\n")
-	}
-}
-
-// probe asks whether the ledger can be written, which is a write, and keeps the answer for a moment: the listener is public, and
-// whoever asks often must not keep notifications waiting.
-type probe struct {
-	mu    sync.Mutex
-	asked time.Time
-	err   error
-}
-
-const probeEvery = 500 * time.Millisecond
-
-func (p *probe) ask(ready func(context.Context) error) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if time.Since(p.asked) < probeEvery {
-		return p.err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	p.err = ready(ctx)
-	p.asked = time.Now()
-	return p.err
-}
+func (w *Webhook) Drain() { w.probes.Drain() }
 
 // log writes the access log. Tokens are credentials and are masked; a probe of an orchestrator is no news.
 func (w *Webhook) log(c *gin.Context) {

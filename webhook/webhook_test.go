@@ -64,7 +64,7 @@ func openTrusting(t *testing.T, proxies []netip.Prefix, wrap ...func(webhook.Led
 	for _, w := range wrap {
 		l = w(l)
 	}
-	d.Webhook = webhook.New(webhook.Config{Ledger: l, Tokens: d.keys, Logger: zap.New(core), TrustedProxies: proxies})
+	d.Webhook = webhook.New(webhook.Config{Ledger: l, Tokens: d.keys, ResultTokens: d.keys.For(token.Result), Logger: zap.New(core), TrustedProxies: proxies})
 	d.server = httptest.NewServer(d.Webhook)
 	t.Cleanup(d.server.Close)
 	return d
@@ -163,16 +163,21 @@ func TestWhatIsNotTheRouteIs404WithoutSideEffects(t *testing.T) {
 	require.NoError(t, err)
 	result, err := d.keys.For(token.Result).Mint(ask("a").Key, time.Now().Add(time.Hour))
 	require.NoError(t, err)
+	forgedResult, err := other.For(token.Result).Mint(ask("a").Key, time.Now().Add(time.Hour))
+	require.NoError(t, err)
 	for _, r := range []struct{ method, path string }{
 		{"POST", "/notify/" + forged}, {"POST", "/notify/" + result}, {"POST", "/notify/x"}, {"POST", "/notify/"}, {"POST", "/notify"},
 		{"POST", good + "/"}, {"POST", good + "/more"}, {"POST", "/NOTIFY" + strings.TrimPrefix(good, "/notify")},
 		{"POST", "//" + strings.TrimPrefix(good, "/")}, {"GET", good}, {"PUT", good}, {"DELETE", good}, {"HEAD", good}, {"OPTIONS", good},
-		{"POST", "/"}, {"GET", "/"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"}, {"POST", "/healthz"}, {"POST", "/result/" + result},
+		{"POST", "/"}, {"GET", "/"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"}, {"POST", "/healthz"},
+		{"POST", "/result/" + strings.TrimPrefix(good, "/notify/")}, {"POST", "/result/" + forgedResult}, {"POST", "/result/"}, {"POST", "/result"},
+		{"POST", "/result/" + result + "/"}, {"GET", "/result/" + result}, {"PUT", "/result/" + result}, {"OPTIONS", "/result/" + result},
 	} {
 		status, _ := d.do(r.method, r.path, strings.NewReader(completed))
 		require.Equal(t, http.StatusNotFound, status, "%s %s", r.method, r.path)
 	}
 	require.Empty(t, d.show("a").Notifications)
+	require.Empty(t, d.show("a").Results)
 }
 
 // spy tells when the ledger is asked to keep something.
@@ -184,6 +189,11 @@ type spy struct {
 func (s spy) Receive(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error {
 	s.received()
 	return s.Ledger.Receive(ctx, key, raw, events, unreadable)
+}
+
+func (s spy) ReceiveResult(ctx context.Context, key string, raw []byte, r call.BotResult, unreadable string) error {
+	s.received()
+	return s.Ledger.ReceiveResult(ctx, key, raw, r, unreadable)
 }
 
 func TestANotificationHasAtMost64KiB(t *testing.T) {
@@ -277,18 +287,32 @@ type moody struct {
 	asked atomic.Int32 // whether it is ready
 }
 
-func (m *moody) Receive(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error {
+// try is the failure of one try.
+func (m *moody) try() error {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.tries++
-	fail := m.fails != 0
+	if m.fails == 0 {
+		return nil
+	}
 	if m.fails > 0 {
 		m.fails--
 	}
-	m.mu.Unlock()
-	if fail {
-		return errors.New("database is locked")
+	return errors.New("database is locked")
+}
+
+func (m *moody) Receive(ctx context.Context, key string, raw []byte, events []call.Event, unreadable string) error {
+	if err := m.try(); err != nil {
+		return err
 	}
 	return m.Ledger.Receive(ctx, key, raw, events, unreadable)
+}
+
+func (m *moody) ReceiveResult(ctx context.Context, key string, raw []byte, r call.BotResult, unreadable string) error {
+	if err := m.try(); err != nil {
+		return err
+	}
+	return m.Ledger.ReceiveResult(ctx, key, raw, r, unreadable)
 }
 
 func (m *moody) Ready(ctx context.Context) error {

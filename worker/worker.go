@@ -11,6 +11,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	sdk "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"go.uber.org/zap"
@@ -28,8 +29,8 @@ type Config struct {
 	Client     client.Client
 	Activities *activities.Activities
 	Logger     *zap.Logger
-	// Flows are further flows to host, by their type names.
-	Flows map[string]any
+	// Flows are the flows to host; none: OutboundCall alone.
+	Flows []workflows.Definition
 	// Deployment is the version of a worker deployment that this worker belongs to; zero: its flows have no version.
 	Deployment Deployment
 }
@@ -49,6 +50,7 @@ func New(c Config) *Worker { return &Worker{Config: c} }
 func (w *Worker) Run(ctx context.Context) error {
 	fatal := make(chan error, 2)
 	options := sdk.Options{WorkerStopTimeout: StopTimeout, DisableRegistrationAliasing: true, DeploymentOptions: w.Deployment.options(),
+		Interceptors: []interceptor.WorkerInterceptor{&workflows.Interceptor{}},
 		OnFatalError: func(err error) { fatal <- err }}
 	flows, dials := w.flows(options), w.dials(options)
 	if err := flows.Start(); err != nil {
@@ -85,15 +87,19 @@ func (w *Worker) stop(flows, dials sdk.Worker) {
 
 func (w *Worker) flows(o sdk.Options) sdk.Worker {
 	flows := sdk.New(w.Client, workflows.TaskQueue, o)
-	flows.RegisterWorkflowWithOptions(workflows.OutboundCall, workflow.RegisterOptions{Name: workflows.NameOutboundCall})
-	for name, flow := range w.Flows {
-		flows.RegisterWorkflowWithOptions(flow, workflow.RegisterOptions{Name: name})
+	hosted := w.Flows
+	if len(hosted) == 0 {
+		hosted = []workflows.Definition{workflows.Standard}
+	}
+	for _, flow := range hosted {
+		flows.RegisterWorkflowWithOptions(flow.Workflow(), workflow.RegisterOptions{Name: flow.Name()})
 	}
 	for name, fn := range map[string]any{
 		activities.NameConclude: w.Activities.Conclude,
 		activities.NameGiveUp:   w.Activities.GiveUp,
 		activities.NameFinish:   w.Activities.Finish,
 		activities.NameEscalate: w.Activities.Escalate,
+		activities.NameHold:     w.Activities.Hold,
 	} {
 		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

@@ -33,7 +33,7 @@ func TestARunThatIsCanceledBeforeItsDialHasStartedNeverDials(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	flows := worker.New(c, workflows.TaskQueue, worker.Options{})
-	flows.RegisterWorkflowWithOptions(workflows.OutboundCall, workflow.RegisterOptions{Name: workflows.NameOutboundCall})
+	flows.RegisterWorkflowWithOptions(workflows.Standard.Workflow(), workflow.RegisterOptions{Name: workflows.NameOutboundCall})
 	flows.RegisterActivityWithOptions(func(_ context.Context, in activities.FinishInput) (call.Outcome, error) { return in.Outcome, nil },
 		activity.RegisterOptions{Name: activities.NameFinish})
 	require.NoError(t, flows.Start())

@@ -1,9 +1,7 @@
-// Package workflows holds the call flows. Flow is the handle with which a flow is written, and OutboundCall is the
-// standard flow, written with it. Workflow code is deterministic: whatever depends on a clock, a time zone, a default or
-// the ledger is decided in an activity, and its answer is in the history.
 package workflows
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -61,11 +59,13 @@ const (
 type Input struct {
 	ContactID string          `json:"contact_id"`
 	Campaign  string          `json:"campaign,omitempty"`
-	To        call.Target     `json:"to"`
+	To        call.Target     `json:"to,omitzero"`      // may be left out where the flow names the target of each call
 	Caller    string          `json:"caller,omitempty"` // empty: the deployment's
 	Trunk     string          `json:"trunk,omitempty"`  // empty: the deployment's
 	Metadata  map[string]any  `json:"metadata,omitempty"`
 	Policy    followup.Policy `json:"policy"`
+	Data      json.RawMessage `json:"data,omitempty"` // the flow's own input, as Definition.Parse returns it
+	Earlier   *Earlier        `json:"earlier,omitempty"`
 }
 
 // Status is the answer to the status query.

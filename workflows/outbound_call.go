@@ -1,40 +1,24 @@
 package workflows
 
-import (
-	"go.temporal.io/sdk/workflow"
+import "go.temporal.io/sdk/workflow"
 
-	"redial/call"
-	"redial/followup"
-)
+// Standard is OutboundCall as a worker hosts it.
+var Standard = Define(NameOutboundCall, OutboundCall)
 
 // OutboundCall is the standard flow: it calls, lets the policy decide what follows, and calls again when that is due,
 // until the contact has its outcome.
-func OutboundCall(ctx workflow.Context, in Input) (call.Result, error) {
-	flow, err := NewFlow(ctx, in)
-	if err != nil {
-		return call.Result{}, err
-	}
+func OutboundCall(ctx workflow.Context, f *Flow, _ None) error {
 	for {
-		attempt, err := flow.Call(ctx)
+		attempt, err := f.Call(ctx)
 		if err != nil {
-			return flow.End(ctx, err)
+			return err
 		}
-		decision, err := flow.Conclude(ctx, attempt)
-		for err == nil && decision.Action == followup.ActionRetry {
-			var settled bool
-			if settled, err = flow.WaitForRetry(ctx, decision); !settled {
-				break
-			}
-			// An attempt that was in doubt has ended after all: what follows it is decided anew.
-			decision, err = flow.Conclude(ctx, flow.Last())
+		decision, err := f.Conclude(ctx, attempt)
+		if err != nil || decision.Final() {
+			return err
 		}
-		switch {
-		case err != nil:
-			return flow.End(ctx, err)
-		case decision.Action == followup.ActionEscalate:
-			return flow.End(ctx, flow.Escalate(ctx, decision))
-		case decision.Action == followup.ActionFinish:
-			return flow.End(ctx, nil)
+		if err := f.WaitForRetry(ctx, decision); err != nil {
+			return err
 		}
 	}
 }

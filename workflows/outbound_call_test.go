@@ -60,7 +60,7 @@ func newStage(t *testing.T, acts ...act) *stage {
 
 func (s *stage) play() call.Result {
 	s.t.Helper()
-	s.ExecuteWorkflow(workflows.OutboundCall, s.in)
+	s.ExecuteWorkflow(workflows.Standard.Workflow(), s.in)
 	require.True(s.t, s.IsWorkflowCompleted(), "the flow never ends")
 	require.NoError(s.t, s.GetWorkflowError())
 	var r call.Result

@@ -22,7 +22,7 @@ func TestRecordedRunsReplay(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			replayer := worker.NewWorkflowReplayer()
-			replayer.RegisterWorkflowWithOptions(workflows.OutboundCall, workflow.RegisterOptions{Name: workflows.NameOutboundCall})
+			replayer.RegisterWorkflowWithOptions(workflows.Standard.Workflow(), workflow.RegisterOptions{Name: workflows.Standard.Name()})
 			if err := replayer.ReplayWorkflowHistoryFromJSONFile(nil, file); err != nil {
 				t.Error(err)
 			}

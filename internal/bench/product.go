@@ -238,7 +238,7 @@ func (p *product) startRoles(ctx context.Context, _ productOptions) error {
 	if err != nil {
 		return err
 	}
-	w := webhook.New(webhook.Config{Ledger: p.hears, Tokens: keys, Logger: p.log.Named("webhook")})
+	w := webhook.New(webhook.Config{Ledger: p.hears, Tokens: keys, ResultTokens: keys.For(token.Result), Logger: p.log.Named("webhook")})
 	p.background(ctx, r.Run)
 	p.background(ctx, func(ctx context.Context) error { return serve.Run(ctx, listener, w, p.log) })
 	p.background(ctx, func(ctx context.Context) error {

@@ -220,7 +220,7 @@ func (w *listening) serve(ctx context.Context, listener net.Listener, keys token
 	}
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
-	handler := webhook.New(webhook.Config{Ledger: w.ledger, Tokens: keys, Logger: log.Named("webhook")})
+	handler := webhook.New(webhook.Config{Ledger: w.ledger, Tokens: keys, ResultTokens: keys.For(token.Result), Logger: log.Named("webhook")})
 	go func() { served <- serve.Run(serving, listener, handler, zap.NewNop()) }()
 	w.stop = sync.OnceValue(func() error {
 		stop()

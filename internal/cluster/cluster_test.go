@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ import (
 
 	"redial/app"
 	"redial/internal/postgres/postgrestest"
+	"redial/internal/process/processtest"
 	"redial/internal/temporalserver/temporalservertest"
 )
 
@@ -126,40 +126,21 @@ func reachableFolder(t *testing.T) string {
 
 // cluster is this program in a process of its own.
 type cluster struct {
-	command *exec.Cmd
-	ended   chan struct{}
-
-	mu   sync.Mutex
-	said bytes.Buffer
-}
-
-func (c *cluster) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.said.Write(b)
-}
-
-func (c *cluster) text() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.said.String()
+	*processtest.Child
+	said processtest.Transcript
 }
 
 func startCluster(t *testing.T, dir string) *cluster {
 	t.Helper()
-	c := &cluster{command: exec.Command(os.Args[0], "-dir", dir, "-redial", os.Args[0]), ended: make(chan struct{})}
-	c.command.Env = append(os.Environ(), as+"=cluster")
-	c.command.Stdout, c.command.Stderr = c, c
-	require.NoError(t, c.command.Start())
-	go func() {
-		_ = c.command.Wait()
-		close(c.ended)
-	}()
+	c := &cluster{}
+	command := exec.Command(os.Args[0], "-dir", dir, "-redial", os.Args[0])
+	command.Env = append(os.Environ(), as+"=cluster")
+	command.Stdout, command.Stderr = &c.said, &c.said
+	c.Child = processtest.Start(t, command)
 	t.Cleanup(func() {
-		_ = c.command.Process.Kill()
-		<-c.ended
+		c.Kill()
 		if t.Failed() {
-			t.Log(c.text())
+			t.Log(c.said.String())
 		}
 	})
 	c.says(t, "Ctrl-C stops everything in order")
@@ -169,18 +150,7 @@ func startCluster(t *testing.T, dir string) *cluster {
 // says waits until the cluster has said something that matches, and returns its last group.
 func (c *cluster) says(t *testing.T, pattern string) string {
 	t.Helper()
-	expression := regexp.MustCompile(pattern)
-	var match []string
-	require.Eventually(t, func() bool {
-		match = expression.FindStringSubmatch(c.text())
-		select {
-		case <-c.ended:
-			require.NotNil(t, match, "it has ended without a word of %s", pattern)
-		default:
-		}
-		return match != nil
-	}, patience, 20*time.Millisecond, pattern)
-	return match[len(match)-1]
+	return c.Says(t, &c.said, pattern, patience)
 }
 
 // shell runs redial as a person would who has read the environment into a shell.
@@ -197,14 +167,14 @@ func (c *cluster) shell(t *testing.T, dir, arguments string) string {
 func (c *cluster) interrupt(t *testing.T) {
 	t.Helper()
 	address := c.says(t, `webhook-1 +(\S+) +pid`)
-	require.NoError(t, c.command.Process.Signal(os.Interrupt))
+	require.NoError(t, c.Command.Process.Signal(os.Interrupt))
 	select {
-	case <-c.ended:
+	case <-c.Ended:
 	case <-time.After(patience):
 		require.FailNow(t, "it does not end")
 	}
-	require.Zero(t, c.command.ProcessState.ExitCode())
-	require.Contains(t, c.text(), "Its data is kept in")
+	require.Zero(t, c.Command.ProcessState.ExitCode())
+	require.Contains(t, c.said.String(), "Its data is kept in")
 	_, err := http.Get("http://" + address + "/healthz")
 	require.ErrorContains(t, err, "refused")
 }

@@ -22,6 +22,7 @@ import (
 
 	"redial/internal/devserver"
 	"redial/internal/devserver/devservertest"
+	"redial/internal/process/processtest"
 )
 
 func TestStartedServerIsUsableAtOnceAndStopLeavesNothing(t *testing.T) {
@@ -65,7 +66,7 @@ func TestStartedServerIsUsableAtOnceAndStopLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if running(pid) {
+	if processtest.Running(pid) {
 		t.Errorf("pid %d still runs after Stop", pid)
 	}
 	if err := free(server.Address()); err != nil {
@@ -96,7 +97,7 @@ func TestRunsSurviveARestartAndACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ended
-	if server.Pid() == before || running(before) {
+	if server.Pid() == before || processtest.Running(before) {
 		t.Errorf("Restart left pid %d in place", before)
 	}
 	requireRunning(ctx, t, dial(t, server), "kept")
@@ -152,20 +153,20 @@ func TestAPortInUseIsNamed(t *testing.T) {
 	for _, o := range []devserver.Options{{FrontendPort: port}, {UIPort: port}} {
 		o.Binary = "/bin/false" // the ports are looked at before anything is started
 		_, err = devserver.Start(t.Context(), o)
-		requireOneLine(t, err, "port "+strconv.Itoa(port), "in use", "choose another port")
+		processtest.RequireOneLine(t, err, "port "+strconv.Itoa(port), "in use", "choose another port")
 	}
 }
 
 func TestABinaryThatIsNotThereIsNamed(t *testing.T) {
 	_, err := devserver.Start(t.Context(), devserver.Options{Binary: "/nowhere/temporal"})
-	requireOneLine(t, err, "/nowhere/temporal", "no such file", "make bin/temporal", "TEMPORAL_CLI_PATH")
+	processtest.RequireOneLine(t, err, "/nowhere/temporal", "no such file", "make bin/temporal", "TEMPORAL_CLI_PATH")
 }
 
 func TestAServerThatFailsToStartIsQuoted(t *testing.T) {
 	_, err := devserver.Start(t.Context(), devserver.Options{
-		Binary: script(t, `echo "first line"; echo "no room left for the database" >&2; exit 3`),
+		Binary: processtest.Script(t, `echo "first line"; echo "no room left for the database" >&2; exit 3`),
 	})
-	requireOneLine(t, err, "exit status 3", "no room left for the database", "server start-dev")
+	processtest.RequireOneLine(t, err, "exit status 3", "no room left for the database", "server start-dev")
 }
 
 func TestAStartIsBoundedByItsContext(t *testing.T) {
@@ -173,7 +174,7 @@ func TestAStartIsBoundedByItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() {
-		_, err := devserver.Start(ctx, devserver.Options{Binary: script(t, `echo $$ >`+pidFile+`; exec sleep 600`)})
+		_, err := devserver.Start(ctx, devserver.Options{Binary: processtest.Script(t, `echo $$ >`+pidFile+`; exec sleep 600`)})
 		result <- err
 	}()
 	var pid int
@@ -187,38 +188,13 @@ func TestAStartIsBoundedByItsContext(t *testing.T) {
 	})
 	cancel()
 	err := <-result
-	requireOneLine(t, err, "did not answer")
+	processtest.RequireOneLine(t, err, "did not answer")
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v does not wrap context.Canceled", err)
 	}
-	if running(pid) {
+	if processtest.Running(pid) {
 		t.Errorf("pid %d was left behind", pid)
 	}
-}
-
-func requireOneLine(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no error")
-	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("more than one line: %q", err)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q does not say %q", err, part)
-		}
-	}
-}
-
-// script writes a stand-in for the temporal CLI.
-func script(t *testing.T, body string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "temporal")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 func deadline(t *testing.T) context.Context {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"redial/internal/devserver"
+	"redial/internal/process/processtest"
 )
 
 func TestFind(t *testing.T) {
@@ -59,7 +60,7 @@ func TestFind(t *testing.T) {
 
 			got, err := devserver.Find()
 			if test.want == "" {
-				requireOneLine(t, err, test.complaint...)
+				processtest.RequireOneLine(t, err, test.complaint...)
 				return
 			}
 			if err != nil {
@@ -75,5 +76,5 @@ func TestFind(t *testing.T) {
 func TestFindNamesAVariableThatLeadsNowhere(t *testing.T) {
 	t.Setenv(devserver.PathVariable, "/nowhere/temporal")
 	_, err := devserver.Find()
-	requireOneLine(t, err, "TEMPORAL_CLI_PATH=/nowhere/temporal", "unset it")
+	processtest.RequireOneLine(t, err, "TEMPORAL_CLI_PATH=/nowhere/temporal", "unset it")
 }

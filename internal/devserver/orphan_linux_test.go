@@ -29,10 +29,10 @@ func TestTheServerDiesWithAKilledParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid, kill := processtest.Parent(t, strconv.Itoa(port))
-	if !running(pid) {
+	if !processtest.Running(pid) {
 		t.Fatalf("pid %d does not run", pid)
 	}
 	kill()
-	eventually(t, "the server to die with its parent", func() bool { return !running(pid) })
+	eventually(t, "the server to die with its parent", func() bool { return !processtest.Running(pid) })
 	eventually(t, "its port to be free", func() bool { return free(net.JoinHostPort(process.Host, strconv.Itoa(port))) == nil })
 }

@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"redial/internal/process"
+	"redial/internal/process/processtest"
 )
 
 func TestAPortLostBetweenChoiceAndUseIsReplaced(t *testing.T) {
 	binary, err := Find()
 	if err != nil {
-		t.Skip("the real engine is not here:", err)
+		processtest.Skip(t, "temporal", err)
 	}
 	taken, err := net.Listen("tcp", net.JoinHostPort(process.Host, "0"))
 	if err != nil {

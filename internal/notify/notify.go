@@ -1,5 +1,5 @@
-// Package notify knows the path at which the gateway reports on an attempt: the worker makes such URLs, the webhook
-// serves them.
+// Package notify knows the paths at which the gateway, and its bot, report on an attempt: the worker makes such URLs, the
+// webhook serves them.
 package notify
 
 import (
@@ -11,10 +11,13 @@ import (
 	"redial/internal/token"
 )
 
-// Path is what stands before the token.
-const Path = "/notify/"
+// What stands before the token.
+const (
+	Path       = "/notify/" // for the gateway
+	ResultPath = "/result/" // for its bot
+)
 
-// URLs makes notify URLs below a public base URL.
+// URLs makes the URLs of attempts below a public base URL.
 type URLs struct {
 	base string
 	keys token.Keys
@@ -37,9 +40,18 @@ func NewURLs(base string, keys token.Keys) (URLs, error) {
 
 // NotifyURL is the URL for one attempt; notifications after expires are late, and still taken.
 func (u URLs) NotifyURL(attemptKey string, expires time.Time) (string, error) {
-	t, err := u.keys.Mint(attemptKey, expires)
+	return u.url(Path, u.keys, attemptKey, expires)
+}
+
+// ResultURL is the URL at which the bot of one attempt hands in its result; results after expires are late, and still taken.
+func (u URLs) ResultURL(attemptKey string, expires time.Time) (string, error) {
+	return u.url(ResultPath, u.keys.For(token.Result), attemptKey, expires)
+}
+
+func (u URLs) url(path string, keys token.Keys, attemptKey string, expires time.Time) (string, error) {
+	t, err := keys.Mint(attemptKey, expires)
 	if err != nil {
 		return "", err
 	}
-	return u.base + Path + t, nil
+	return u.base + path + t, nil
 }

@@ -57,11 +57,10 @@ func tree(tb testing.TB, pid int) []int {
 	return all
 }
 
-// alive are those that run; the dead may lie unreaped where the init process reaps nobody.
+// alive are those that run.
 func alive(pids []int) (running []int) {
 	for _, pid := range pids {
-		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-		if err == nil && !strings.Contains(string(status), "\nState:\tZ") {
+		if processtest.Running(pid) {
 			running = append(running, pid)
 		}
 	}

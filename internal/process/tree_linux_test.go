@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -24,12 +22,12 @@ func TestMain(m *testing.M) {
 
 func TestAProcessDiesWithAKilledParent(t *testing.T) {
 	pid, kill := processtest.Parent(t, "")
-	if !running(pid) {
+	if !processtest.Running(pid) {
 		t.Fatalf("pid %d does not run", pid)
 	}
 	kill()
 	await(t, func() error {
-		if running(pid) {
+		if processtest.Running(pid) {
 			return errors.New("it outlives its parent")
 		}
 		return nil
@@ -65,13 +63,6 @@ func TestAProcessIsStoppedWithTheSignalOfItsChoice(t *testing.T) {
 	if said := p.LastLines(); said != "up | tidy" {
 		t.Errorf("it said %q", said)
 	}
-}
-
-// running tells whether a process lives. An orphan that is dead stays where the init process reaps nobody.
-func running(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	_, state, _ := strings.Cut(string(stat), ") ")
-	return err == nil && !strings.HasPrefix(state, "Z")
 }
 
 func await(t *testing.T, holds func() error) {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"redial/internal/process/processtest"
 	"redial/internal/temporalserver"
 )
 
@@ -21,12 +22,12 @@ func TestFindTakesTheBuiltPairUnlessAVariableNamesAnother(t *testing.T) {
 	t.Setenv(temporalserver.SQLToolVariable, "")
 
 	_, err := temporalserver.Find()
-	requireOneLine(t, err, "temporal-server", filepath.Join(root, "bin"), "make bin/temporal-server", "TEMPORAL_SERVER_PATH")
+	processtest.RequireOneLine(t, err, "temporal-server", filepath.Join(root, "bin"), "make bin/temporal-server", "TEMPORAL_SERVER_PATH")
 
 	want := temporalserver.Binaries{Server: filepath.Join(root, "bin", "temporal-server"), SQLTool: filepath.Join(root, "bin", "temporal-sql-tool")}
 	plant(t, want.Server)
 	_, err = temporalserver.Find()
-	requireOneLine(t, err, "temporal-sql-tool", "make bin/temporal-server", "TEMPORAL_SQL_TOOL_PATH")
+	processtest.RequireOneLine(t, err, "temporal-sql-tool", "make bin/temporal-server", "TEMPORAL_SQL_TOOL_PATH")
 
 	plant(t, want.SQLTool)
 	if got, err := temporalserver.Find(); err != nil || got != want {
@@ -42,7 +43,7 @@ func TestFindTakesTheBuiltPairUnlessAVariableNamesAnother(t *testing.T) {
 
 	t.Setenv(temporalserver.ServerVariable, "/nowhere/server")
 	_, err = temporalserver.Find()
-	requireOneLine(t, err, "TEMPORAL_SERVER_PATH=/nowhere/server", "unset it")
+	processtest.RequireOneLine(t, err, "TEMPORAL_SERVER_PATH=/nowhere/server", "unset it")
 }
 
 func plant(t *testing.T, path string) {

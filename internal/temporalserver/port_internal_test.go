@@ -3,24 +3,19 @@ package temporalserver
 import (
 	"errors"
 	"net"
-	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
 	"redial/internal/postgres"
 	"redial/internal/postgres/postgrestest"
 	"redial/internal/process"
+	"redial/internal/process/processtest"
 )
 
 func TestAPortLostBetweenChoiceAndUseIsReplacedAndNoneIsOpenBeyondTheLoopbackInterface(t *testing.T) {
 	if _, err := Find(); err != nil {
-		if slices.Contains(strings.Split(os.Getenv(postgrestest.Require), ","), "temporal-server") {
-			t.Fatal(err)
-		}
-		t.Skip("Temporal's server for PostgreSQL is not here:", err)
+		processtest.Skip(t, "temporal-server", err)
 	}
 	taken, err := net.Listen("tcp", net.JoinHostPort(process.Host, "0"))
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"redial/internal/postgres"
 	"redial/internal/postgres/postgrestest"
 	"redial/internal/process"
+	"redial/internal/process/processtest"
 	"redial/internal/temporalserver"
 	"redial/internal/temporalserver/temporalservertest"
 )
@@ -184,7 +185,7 @@ func TestWhatStopsAStartIsSaidInOneLine(t *testing.T) {
 				test.options.Folder = t.TempDir()
 			}
 			_, err := temporalserver.Start(t.Context(), test.options)
-			requireOneLine(t, err, append(test.says, "start the Temporal server")...)
+			processtest.RequireOneLine(t, err, append(test.says, "start the Temporal server")...)
 		})
 	}
 }
@@ -195,20 +196,20 @@ func TestABinaryThatIsMissingOrFailsIsQuotedInOneLine(t *testing.T) {
 		binaries temporalserver.Binaries
 		says     []string
 	}{
-		"no tool": {temporalserver.Binaries{Server: script(t, "exit 0"), SQLTool: "/nowhere/tool"},
+		"no tool": {temporalserver.Binaries{Server: processtest.Script(t, "exit 0"), SQLTool: "/nowhere/tool"},
 			[]string{"/nowhere/tool", "no such file"}},
-		"a tool that fails": {temporalserver.Binaries{Server: script(t, "exit 0"), SQLTool: script(t, "echo first; echo 'table exists' >&2; exit 1")},
+		"a tool that fails": {temporalserver.Binaries{Server: processtest.Script(t, "exit 0"), SQLTool: processtest.Script(t, "echo first; echo 'table exists' >&2; exit 1")},
 			[]string{"exit status 1", "table exists", "setup-schema"}},
-		"no server": {temporalserver.Binaries{Server: "/nowhere/server", SQLTool: script(t, "exit 0")},
+		"no server": {temporalserver.Binaries{Server: "/nowhere/server", SQLTool: processtest.Script(t, "exit 0")},
 			[]string{"/nowhere/server", "no such file", "make bin/temporal-server"}},
-		"a server that fails": {temporalserver.Binaries{Server: script(t, "echo 'no schema here'; exit 4"), SQLTool: script(t, "exit 0")},
+		"a server that fails": {temporalserver.Binaries{Server: processtest.Script(t, "echo 'no schema here'; exit 4"), SQLTool: processtest.Script(t, "exit 0")},
 			[]string{"exit status 4", "no schema here", "PostgreSQL 127.0.0.1:"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := temporalserver.Start(t.Context(), temporalserver.Options{
 				Binaries: test.binaries, Postgres: url, Database: database, Folder: t.TempDir(),
 			})
-			requireOneLine(t, err, test.says...)
+			processtest.RequireOneLine(t, err, test.says...)
 		})
 	}
 }
@@ -323,21 +324,6 @@ func eventually(ctx context.Context, t *testing.T, what string, holds func() err
 	}
 }
 
-func requireOneLine(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no error")
-	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("more than one line: %q", err)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q does not say %q", err, part)
-		}
-	}
-}
-
 // withSchema is a database for servers that are none.
 func withSchema(t *testing.T) (url, database string) {
 	t.Helper()
@@ -351,14 +337,4 @@ func withSchema(t *testing.T) (url, database string) {
 		t.Fatal(err)
 	}
 	return server.URL("postgres"), "postgres"
-}
-
-// script writes a stand-in for a binary.
-func script(t *testing.T, body string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "binary")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

@@ -3,30 +3,21 @@ package devservertest
 
 import (
 	"context"
-	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"redial/internal/devserver"
+	"redial/internal/process/processtest"
 )
-
-// Require names what the tests of this run must not skip, separated by commas: temporal, postgres, chromium.
-const Require = "REDIAL_TEST_REQUIRE"
 
 // Binary returns the temporal CLI. Without one it skips the test, or fails it where the run requires temporal.
 func Binary(tb testing.TB) string {
 	tb.Helper()
 	path, err := devserver.Find()
-	if err == nil {
-		return path
+	if err != nil {
+		processtest.Skip(tb, "temporal", err)
 	}
-	if slices.Contains(strings.Split(os.Getenv(Require), ","), "temporal") {
-		tb.Fatal(err)
-	}
-	tb.Skip("the real engine is not here:", err)
-	return ""
+	return path
 }
 
 // Start starts a server that is stopped when the test ends. A test that wants neither the UI nor a file of

@@ -17,17 +17,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"redial/internal/postgres"
+	"redial/internal/process/processtest"
 )
-
-// Require names what the tests of this run must not skip, separated by commas: temporal, postgres, chromium.
-const Require = "REDIAL_TEST_REQUIRE"
 
 // limit bounds what is done for a test outside of it. It is for a machine that does much else.
 const limit = 2 * time.Minute
@@ -37,14 +33,10 @@ const limit = 2 * time.Minute
 func Binary(tb testing.TB) string {
 	tb.Helper()
 	folder, err := postgres.Find()
-	if err == nil {
-		return folder
+	if err != nil {
+		processtest.Skip(tb, "postgres", err)
 	}
-	if slices.Contains(strings.Split(os.Getenv(Require), ","), "postgres") {
-		tb.Fatal(err)
-	}
-	tb.Skip("a real PostgreSQL is not here:", err)
-	return ""
+	return folder
 }
 
 // Start starts a server that is stopped when the test ends: for tests that crash it, or that need settings of their own.

@@ -13,6 +13,7 @@ import (
 
 	"redial/internal/postgres"
 	"redial/internal/postgres/postgrestest"
+	"redial/internal/process/processtest"
 )
 
 func TestMain(m *testing.M) {
@@ -105,9 +106,9 @@ func TestATemplateThatCannotBePreparedFailsEveryTestThatAsks(t *testing.T) {
 
 func TestWithoutPostgreSQLATestIsSkippedUnlessTheRunRequiresIt(t *testing.T) {
 	t.Setenv(postgres.FolderVariable, t.TempDir())
-	t.Setenv(postgrestest.Require, "temporal")
+	t.Setenv(processtest.Require, "temporal")
 	ask := func(tb testing.TB) { postgrestest.Database(tb) }
 	require.Contains(t, outcome(t, ask).skipped, postgres.FolderVariable)
-	t.Setenv(postgrestest.Require, "temporal,postgres")
+	t.Setenv(processtest.Require, "temporal,postgres")
 	require.Contains(t, outcome(t, ask).fatal, postgres.FolderVariable)
 }

@@ -1,4 +1,4 @@
-// Package processtest shows what becomes of a child when its parent is killed.
+// Package processtest is for tests of, and with, processes: what they say, and what becomes of a child when its parent is killed.
 package processtest
 
 import (
@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -76,4 +78,18 @@ func Parent(tb testing.TB, argument string) (server int, kill func()) {
 		tb.Fatalf("the parent said %q (%v): %v", line, err, scanned)
 	}
 	return server, kill
+}
+
+// Running tells whether a process lives. One that is dead and that nobody has waited for does not: a child that lost its
+// parent stays so where the init process reaps nobody.
+func Running(pid int) bool {
+	if found, err := os.FindProcess(pid); err != nil || found.Signal(syscall.Signal(0)) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return !os.IsNotExist(err)
+	}
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(state, "Z")
 }

@@ -3,14 +3,12 @@ package temporalservertest
 
 import (
 	"context"
-	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"redial/internal/postgres"
 	"redial/internal/postgres/postgrestest"
+	"redial/internal/process/processtest"
 	"redial/internal/temporalserver"
 )
 
@@ -22,14 +20,10 @@ const limit = 3 * time.Minute
 func Binaries(tb testing.TB) temporalserver.Binaries {
 	tb.Helper()
 	found, err := temporalserver.Find()
-	if err == nil {
-		return found
+	if err != nil {
+		processtest.Skip(tb, "temporal-server", err)
 	}
-	if slices.Contains(strings.Split(os.Getenv(postgrestest.Require), ","), "temporal-server") {
-		tb.Fatal(err)
-	}
-	tb.Skip("Temporal's server for PostgreSQL is not here:", err)
-	return temporalserver.Binaries{}
+	return found
 }
 
 // Start starts a server that is killed when the test ends. Without Options.Postgres it gets a PostgreSQL of its own, which

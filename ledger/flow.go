@@ -1,0 +1,43 @@
+package ledger
+
+import (
+	"fmt"
+
+	"redial/followup"
+)
+
+// Wait notes what an open contact waits for by its flow's own choice. A contact that the ledger has not heard of is opened: a
+// flow may wait before its first attempt.
+func (l *Ledger) Wait(ctx ctx, c followup.Claim, h followup.Hold) error {
+	return l.update(ctx, part, "wait "+c.WorkflowID, func(t *tx) error {
+		contact, refusal, err := t.claim(c, true)
+		if err != nil || refusal != nil || !contact.closedAt.IsZero() {
+			return err // the next attempt is told why it is refused
+		}
+		if err := t.waitFor(c.WorkflowID, h); err != nil {
+			return err
+		}
+		return t.decide(decision{workflowID: c.WorkflowID, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Until})
+	})
+}
+
+// Note adds to the contact's decision log what its flow has noted. Notes that are there already, by their numbers, are not
+// written again.
+func (l *Ledger) Note(ctx ctx, workflowID string, notes []followup.Note) error {
+	return l.update(ctx, part, "note "+workflowID, func(t *tx) error {
+		for _, n := range notes {
+			rule := fmt.Sprintf("note %d", n.N)
+			written, err := t.get(`SELECT 1 FROM decisions WHERE workflow_id = ? AND kind = 'note' AND rule = ?`, []any{workflowID, rule}, new(int))
+			if err != nil {
+				return err
+			}
+			if written {
+				continue
+			}
+			if err := t.decide(decision{workflowID: workflowID, kind: "note", reason: n.Text, rule: rule}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"bytes"
+	"time"
+
+	"redial/call"
+)
+
+// Notes on results that were kept and do not stand.
+const (
+	noteNoAttempt    = "no such attempt"
+	noteSecondResult = "a second result"
+)
+
+// ReceiveResult stores what a bot says that a conversation came to, in one transaction: when it returns nil, that is on disk, and
+// told to the flow of a contact that is open. The first result of an attempt stands; a second one is kept with a note, and the same
+// body again changes nothing. A body that could not be read comes with the reason, and is kept for people to look at.
+func (l *Ledger) ReceiveResult(ctx ctx, key string, raw []byte, r call.BotResult, unreadable string) error {
+	if raw == nil {
+		raw = []byte{} // NULL is no body
+	}
+	return l.update(ctx, part.of(key), "receive a result of "+key, func(t *tx) error {
+		row, known, err := t.attempt(key) // whose lock orders the results of an attempt
+		if err != nil {
+			return err
+		}
+		understood := ""
+		if unreadable == "" {
+			if understood, err = encode(call.BotResult{Kind: r.Kind, At: r.At, Data: r.Data}); err != nil {
+				return err
+			}
+		}
+		note, repeated, err := t.judge(key, known, raw, unreadable)
+		if err != nil || repeated {
+			return err
+		}
+		if err := t.exec(`INSERT INTO results (attempt_key, received_at, raw, result, note) VALUES (?, ?, ?, ?, ?)`,
+			key, micros(t.now), raw, understood, note); err != nil || note != "" {
+			return err
+		}
+		return t.tellResult(row.workflowID, key)
+	})
+}
+
+// judge holds a result against those that are kept already: the note that it gets, and whether it is one of them again.
+func (t *tx) judge(key string, known bool, raw []byte, unreadable string) (note string, repeated bool, err error) {
+	note = unreadable
+	if note == "" && !known {
+		note = noteNoAttempt
+	}
+	err = t.each(`SELECT raw, result, note FROM results WHERE attempt_key = ?`, []any{key}, func(scan func(...any) error) error {
+		var before []byte
+		var understood, noted string
+		if err := scan(&before, &understood, &noted); err != nil {
+			return err
+		}
+		alike := (understood == "") == (unreadable != "") && (noted == noteNoAttempt) == (note == noteNoAttempt)
+		repeated = repeated || alike && bytes.Equal(before, raw)
+		if noted == "" && note == "" {
+			note = noteSecondResult
+		}
+		return nil
+	})
+	return note, repeated, err
+}
+
+// tellResult owes the flow the result that stands. A contact that is closed has no flow any more.
+func (t *tx) tellResult(workflowID, key string) error {
+	var closed int64
+	if _, err := t.get(`SELECT closed_at FROM contacts WHERE workflow_id = ?`, []any{workflowID}, &closed); err != nil || closed != 0 {
+		return err
+	}
+	return t.owe(delivery{kind: kindResult, workflowID: workflowID, attemptKey: key, due: t.now})
+}
+
+// result is the result of an attempt that stands; nil: there is none.
+func (t *tx) result(key string) (*call.BotResult, error) {
+	var r call.BotResult
+	var at int64
+	found, err := t.get(`SELECT received_at, result FROM results WHERE attempt_key = ? AND note = ''`, []any{key}, &at, document{&r})
+	if !found || err != nil {
+		return nil, err
+	}
+	r.AttemptKey, r.ReceivedAt = key, moment(at)
+	return &r, nil
+}
+
+// Result is one result as it was received from a bot.
+type Result struct {
+	At         time.Time       `json:"at"`
+	AttemptKey string          `json:"attempt_key"`
+	Said       *call.BotResult `json:"said,omitempty"` // nil: it could not be read
+	Raw        string          `json:"raw"`
+	Note       string          `json:"note,omitempty"` // why it does not stand
+}
+
+// results are all that a contact's bots have handed in, in order.
+func (t *tx) results(workflowID string) ([]Result, error) {
+	list := []Result{} // a list in JSON, too
+	err := t.each(`SELECT r.received_at, r.attempt_key, r.raw, r.result, r.note FROM results r JOIN attempts a ON a.key = r.attempt_key
+			WHERE a.workflow_id = ? ORDER BY r.id`, []any{workflowID}, func(scan func(...any) error) error {
+		var r Result
+		var at int64
+		var raw []byte
+		var said call.BotResult
+		err := scan(&at, &r.AttemptKey, &raw, document{&said}, &r.Note)
+		r.At, r.Raw = moment(at), string(raw)
+		if said.Kind != "" {
+			said.AttemptKey, said.ReceivedAt = r.AttemptKey, r.At
+			r.Said = &said
+		}
+		list = append(list, r)
+		return err
+	})
+	return list, err
+}

@@ -1,0 +1,268 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"redial/activities"
+	"redial/call"
+	"redial/followup"
+)
+
+// CallOption says how one call differs from what the run was started with.
+type CallOption func(*request)
+
+// To calls another target than the contact's own. One that must not be called ends nothing: Call returns a *RefusedError, and
+// the flow may call somebody else.
+func To(t call.Target) CallOption { return func(r *request) { r.dial.To, r.dial.Others = t, true } }
+
+// From shows another caller id.
+func From(caller string) CallOption { return func(r *request) { r.dial.Caller = caller } }
+
+// Through takes another trunk.
+func Through(trunk string) CallOption { return func(r *request) { r.dial.Trunk = trunk } }
+
+// Tell adds to what the bot is told, over the contact's own metadata.
+func Tell(key string, value any) CallOption {
+	return func(r *request) {
+		metadata := make(map[string]any, len(r.dial.Metadata)+1)
+		for k, v := range r.dial.Metadata {
+			metadata[k] = v
+		}
+		metadata[key] = value
+		r.dial.Metadata = metadata
+	}
+}
+
+// Reaction is what a flow does in mid-call. It may run activities; the call goes on meanwhile and cannot be hung up. It must not
+// use the flow's other methods that take a context, but for Note.
+type Reaction func(workflow.Context, call.Attempt) error
+
+// OnAnswered reacts when it is first heard that a call was answered: at most once, and at the end of the call at the latest.
+func OnAnswered(do Reaction) CallOption {
+	return func(r *request) {
+		r.react("answered", func(a call.Attempt) bool { return !a.AnsweredAt.IsZero() }, do)
+	}
+}
+
+// OnVerdict reacts to the first verdict of answering-machine detection, and to none that comes later: at most once, and at the
+// end of the call at the latest.
+func OnVerdict(do Reaction) CallOption {
+	return func(r *request) {
+		r.react("verdict", func(a call.Attempt) bool { return a.AMD.IsVerdict() }, do)
+	}
+}
+
+// request is one call as the flow wants it.
+type request struct {
+	dial      activities.DialoutInput
+	reactions []reaction
+}
+
+type reaction struct {
+	name string
+	due  func(call.Attempt) bool
+	do   Reaction
+}
+
+func (r *request) react(name string, due func(call.Attempt) bool, do Reaction) {
+	r.dial.MidCall = true
+	r.reactions = append(r.reactions, reaction{name, due, do})
+}
+
+// request numbers a call and puts it together.
+func (f *Flow) request(options []CallOption) request {
+	f.numbered++
+	r := request{dial: activities.DialoutInput{N: f.numbered, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign,
+		To: f.in.To, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata, Dial: f.in.Policy.Dial, Lifetime: f.in.Policy.Lifetime}}
+	for _, o := range options {
+		o(&r)
+	}
+	return r
+}
+
+// claim names the contact to the ledger.
+func (f *Flow) claim(to call.Target) followup.Claim {
+	return followup.Claim{WorkflowID: f.info.WorkflowExecution.ID, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, Target: to.URI}
+}
+
+// errSettled stops an attempt before it is dialed: the one before it, which was in doubt, has ended after all.
+var errSettled = errors.New("the last attempt has ended after all")
+
+// Call makes one attempt and returns when it is over, however long it has to wait for leave to dial. What is in the air
+// cannot be hung up: a flow that is canceled meanwhile gets the attempt first. When the attempt before was in doubt, and its
+// end is heard before this one is dialed, nothing is dialed and that attempt is returned: what follows it is to be decided anew.
+//
+// The error is ErrCanceled, a *RefusedError, or that of a reaction.
+func (f *Flow) Call(ctx workflow.Context, options ...CallOption) (call.Attempt, error) {
+	return step(ctx, f, "Call", func() (call.Attempt, error) { return f.call(ctx, options) })
+}
+
+func (f *Flow) call(ctx workflow.Context, options []CallOption) (call.Attempt, error) {
+	r := f.request(options)
+	attempt, err := f.dial(ctx, r)
+	if err != nil {
+		f.numbered--
+	}
+	switch {
+	case errors.Is(err, errSettled):
+		f.tell(f.Last())
+		return f.Last(), nil
+	case err != nil:
+		return call.Attempt{}, err
+	}
+	f.add(attempt)
+	ended, err := f.awaitEnd(ctx, attempt.N, r.reactions)
+	f.tell(ended)
+	return ended, err
+}
+
+// told is an attempt as the flow was last given it.
+type told struct {
+	N  int              `json:"n"`
+	As call.Disposition `json:"as"`
+}
+
+func (f *Flow) tell(a call.Attempt) { f.told = told{a.N, a.Disposition} }
+
+// settledAfterAll tells whether the last attempt has become something else than the flow was told.
+func (f *Flow) settledAfterAll() bool {
+	f.listen()
+	last := f.Last()
+	return f.told.As != "" && f.told.N == last.N && last.Disposition != "" && last.Disposition != f.told.As
+}
+
+// dial asks for leave and dials, as often as it is held.
+func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
+	if r.dial.To.URI == "" {
+		return call.Attempt{}, temporal.NewNonRetryableApplicationError(
+			"nobody to call: start the run with a target, or name one with workflows.To", "Input", nil)
+	}
+	for {
+		if ctx.Err() != nil {
+			return call.Attempt{}, ErrCanceled
+		}
+		if r.dial.First == 0 && f.settledAfterAll() {
+			return call.Attempt{}, errSettled
+		}
+		f.show(ctx, StateCalling, nil, fmt.Sprintf("Dialing attempt %d.", r.dial.N))
+		f.listen()
+		woken := f.woken
+		r.dial.Notes = f.take()
+		result, err := f.dialout(ctx, r.dial)
+		switch {
+		case err != nil:
+			return call.Attempt{}, err
+		case result.Refused != nil:
+			return call.Attempt{}, &RefusedError{*result.Refused, result.Open}
+		case result.Attempt != nil:
+			return *result.Attempt, nil
+		}
+		if err := f.hold(ctx, r.dial, woken, *result.Held); err != nil {
+			return call.Attempt{}, err
+		}
+	}
+}
+
+// dialout runs the activity that dials. It is never retried into a second call, because the ledger knows the attempt's
+// key; so it may be retried for as long as the ledger or the worker is away. A flow that is canceled before the activity has
+// started dials nothing; one that has started is heard out.
+func (f *Flow) dialout(ctx workflow.Context, in activities.DialoutInput) (activities.DialoutResult, error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           DialTaskQueue,
+		WaitForCancellation: true,
+		StartToCloseTimeout: activities.DialoutTimeout,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
+		Summary:             fmt.Sprintf("attempt %d", in.N),
+	})
+	var result activities.DialoutResult
+	err := workflow.ExecuteActivity(ctx, activities.NameDialout, in).Get(ctx, &result)
+	if err != nil && ctx.Err() != nil {
+		err = ErrCanceled
+	}
+	return result, err
+}
+
+// hold sleeps until the hold ends, by its time or by a wake that came after the dial was asked for.
+func (f *Flow) hold(ctx workflow.Context, d activities.DialoutInput, woken int, h followup.Hold) error {
+	err := f.upsert(ctx, StateHeld, AttributeReason.ValueSet(string(h.Reason)), AttributeNextAction.ValueSet(h.Until))
+	if err != nil {
+		return err
+	}
+	f.show(ctx, StateHeld, &h, fmt.Sprintf("Attempt %d is held: **%s** (%s), until %s at the latest.",
+		d.N, h.Reason, h.Rule, h.Until.Format(time.RFC3339)))
+	_, err = f.sleep(ctx, h.Until, "held: "+string(h.Reason), func() bool {
+		return f.settledAfterAll() && d.First == 0 || f.woken > woken
+	})
+	return err
+}
+
+// awaitEnd waits for the end of an attempt and runs the reactions to it. When nothing is heard until the call must be over, the
+// ledger gives it up and says what it is.
+func (f *Flow) awaitEnd(ctx workflow.Context, n int, reactions []reaction) (call.Attempt, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	// What the relay tells is settled; what the dial itself has learned may still be within the hold for a late verdict.
+	over := func() bool {
+		f.listen()
+		return f.ended[f.known(n).Key]
+	}
+	var failed error
+	if !over() && !f.settled(ctx, n) {
+		f.show(ctx, StateCalling, nil, fmt.Sprintf("Attempt %d is under way.", n))
+		watchdog := f.alarm(ctx, f.known(n).HearUntil, fmt.Sprintf("give up on attempt %d if its end is not heard", n))
+		defer watchdog.stop()
+		for !over() {
+			heard, _ := f.until(ctx, watchdog, func() bool { return over() || due(reactions, f.known(n)) })
+			if !heard {
+				return f.giveUp(ctx, n)
+			}
+			reactions, failed = f.run(ctx, n, reactions, failed)
+		}
+		watchdog.stop()
+	}
+	_, failed = f.run(ctx, n, reactions, failed)
+	return f.known(n), failed
+}
+
+// due tells whether one of the reactions is to be run.
+func due(reactions []reaction, a call.Attempt) bool {
+	for _, r := range reactions {
+		if r.due(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// run runs the reactions that are due, and returns those that are not. The first error is kept: a call cannot be hung up, so
+// that its end is awaited first.
+func (f *Flow) run(ctx workflow.Context, n int, reactions []reaction, failed error) (left []reaction, err error) {
+	for _, r := range reactions {
+		if a := f.known(n); !r.due(a) {
+			left = append(left, r)
+		} else if err := r.do(ctx, a); err != nil && failed == nil {
+			failed = fmt.Errorf("the reaction of attempt %d to %s: %w", n, r.name, err)
+		}
+	}
+	return left, failed
+}
+
+// giveUp stops listening for an attempt's end.
+func (f *Flow) giveUp(ctx workflow.Context, n int) (call.Attempt, error) {
+	var attempt call.Attempt
+	if err := workflow.ExecuteActivity(f.lightly(ctx, "no end was heard"), activities.NameGiveUp, f.known(n).Key).Get(ctx, &attempt); err != nil {
+		return call.Attempt{}, err
+	}
+	f.learn(attempt)
+	return f.known(n), nil
+}
+
+// settled tells whether an attempt needs no more listening: its disposition is final.
+func (f *Flow) settled(ctx workflow.Context, n int) bool {
+	a := f.known(n)
+	return a.Disposition != "" && !a.SettledAt.After(workflow.Now(ctx))
+}

@@ -1,0 +1,137 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"redial/activities"
+	"redial/call"
+	"redial/followup"
+)
+
+// Conclude lets the policy decide what follows an attempt, and does it when that ends the contact: a decision that is Final
+// needs nothing more, people have been told where it escalates. What remains otherwise is to WaitForRetry and to Call. The
+// decision is made by the ledger and is in the history: it is never worked out again.
+func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision, error) {
+	return step(ctx, f, "Conclude", func() (d followup.Decision, err error) {
+		in := activities.ConcludeInput{WorkflowID: f.info.WorkflowExecution.ID, Key: a.Key, Policy: f.in.Policy, Notes: f.take()}
+		if err := f.write(ctx, fmt.Sprintf("what follows attempt %d: %s", a.N, a.Disposition), activities.NameConclude, in, &d); err != nil {
+			return d, err
+		}
+		if d.Action == followup.ActionRetry {
+			if ctx.Err() != nil {
+				return d, ErrCanceled
+			}
+			return d, f.upsert(ctx, StateWaiting, AttributeReason.ValueSet(string(a.Disposition)), AttributeNextAction.ValueSet(d.At))
+		}
+		reason := ""
+		if d.Outcome != call.Outcome(a.Disposition) {
+			reason = d.Reason
+		}
+		if err := f.done(ctx, d.Outcome, reason, string(a.Disposition)); err != nil || d.Action != followup.ActionEscalate {
+			return d, err
+		}
+		return d, f.escalate(ctx, d.Reason, d.Rule)
+	})
+}
+
+// Finish ends the contact with an outcome of the flow's own: the disposition that settles it, or one of the other outcomes. The
+// reason is for people. A contact that has its outcome keeps it.
+func (f *Flow) Finish(ctx workflow.Context, outcome call.Outcome, reason string) error {
+	_, err := step(ctx, f, "Finish", func() (struct{}, error) { return struct{}{}, f.finish(ctx, outcome, reason) })
+	return err
+}
+
+func (f *Flow) finish(ctx workflow.Context, outcome call.Outcome, reason string) error {
+	in := activities.FinishInput{WorkflowID: f.info.WorkflowExecution.ID, Outcome: outcome, Reason: reason, Notes: f.take()}
+	if err := f.write(ctx, "outcome: "+string(outcome), activities.NameFinish, in, &outcome); err != nil {
+		return err
+	}
+	return f.done(ctx, outcome, reason, string(outcome))
+}
+
+// Escalate tells people about the contact, with all that happened, and ends it. The reason is the headline of what they read.
+func (f *Flow) Escalate(ctx workflow.Context, reason string) error {
+	_, err := step(ctx, f, "Escalate", func() (struct{}, error) {
+		if err := f.escalate(ctx, reason, "flow "+f.name); err != nil || f.status.Outcome != "" {
+			return struct{}{}, err
+		}
+		return struct{}{}, f.done(ctx, call.OutcomeEscalated, reason, string(call.OutcomeEscalated))
+	})
+	return err
+}
+
+func (f *Flow) escalate(ctx workflow.Context, reason, rule string) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	f.show(ctx, StateEscalating, nil, "Escalating: "+reason+".")
+	in := activities.EscalateInput{Webhook: f.in.Policy.Escalate.Webhook, Notes: f.take(), Contact: followup.Escalated{
+		WorkflowID: f.info.WorkflowExecution.ID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, To: f.in.To.URI,
+		Reason: reason, Rule: rule, At: workflow.Now(ctx), Metadata: f.in.Metadata, Attempts: f.attempts}}
+	return workflow.ExecuteActivity(f.lightly(ctx, "escalate: "+reason), activities.NameEscalate, in).Get(ctx, nil)
+}
+
+// done notes the outcome, and tells visibility.
+func (f *Flow) done(ctx workflow.Context, outcome call.Outcome, reason, shown string) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	f.status.Outcome, f.status.Reason = outcome, reason
+	return f.upsert(ctx, StateDone, AttributeOutcome.ValueSet(string(outcome)), AttributeReason.ValueSet(shown), AttributeNextAction.ValueUnset())
+}
+
+// end is how a run ends: it hears out what is in the air, turns what stopped the flow into the contact's outcome, takes in what
+// is still on its way, and makes the result. An error of the flow's own escalates the contact and fails the run.
+func (f *Flow) end(ctx workflow.Context, err error) (call.Result, error) {
+	free, _ := workflow.NewDisconnectedContext(ctx)
+	if err := workflow.Await(free, func() bool { f.listen(); return f.calls == 0 }); err != nil {
+		return call.Result{}, err
+	}
+	failed, err := f.settle(free, err)
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return call.Result{}, err
+	}
+	f.listen()
+	f.show(free, StateDone, nil, fmt.Sprintf("Done: **%s**. %s", f.status.Outcome, f.status.Reason))
+	return call.Result{WorkflowID: f.info.WorkflowExecution.ID, RunID: f.info.WorkflowExecution.RunID, Outcome: f.status.Outcome,
+		Escalated: f.status.Outcome == call.OutcomeEscalated, Reason: f.status.Reason, Attempts: f.attempts}, nil
+}
+
+// settle gives the contact its outcome, where it has none, from what the flow returned. Failed is an error of the flow's own.
+func (f *Flow) settle(ctx workflow.Context, returned error) (failed, err error) {
+	var refused *RefusedError
+	switch {
+	case errors.As(returned, &refused) && refused.open:
+		return nil, f.finish(ctx, refused.Outcome, refused.Reason)
+	case refused != nil:
+		return nil, f.done(ctx, refused.Outcome, refused.Reason, string(refused.Outcome))
+	case errors.Is(returned, ErrCanceled):
+		return nil, f.cancel(ctx)
+	case returned != nil && f.status.Outcome == "":
+		reason := "the flow failed: " + shorten(returned.Error())
+		if err := f.escalate(ctx, reason, "flow "+f.name); err != nil {
+			return returned, err
+		}
+		return returned, f.done(ctx, call.OutcomeEscalated, reason, string(call.OutcomeEscalated))
+	case returned == nil && f.status.Outcome == "" && f.Last().Disposition != "":
+		return nil, f.finish(ctx, call.Outcome(f.Last().Disposition), "")
+	case returned == nil && f.status.Outcome == "":
+		return nil, f.finish(ctx, call.OutcomeCanceled, "the flow ended without a call")
+	case len(f.notes) > 0:
+		return returned, f.finish(ctx, f.status.Outcome, f.status.Reason)
+	}
+	return returned, nil
+}
+
+// cancel ends a contact whose run was asked to stop. An outcome that it has stands.
+func (f *Flow) cancel(ctx workflow.Context) error {
+	const reason = "the run was canceled"
+	outcome := call.OutcomeCanceled
+	in := activities.FinishInput{WorkflowID: f.info.WorkflowExecution.ID, Outcome: outcome, Reason: reason, Notes: f.take()}
+	if err := workflow.ExecuteActivity(f.lightly(ctx, reason), activities.NameFinish, in).Get(ctx, &outcome); err != nil {
+		return err
+	}
+	return f.done(ctx, outcome, reason, string(outcome))
+}

@@ -1,0 +1,16 @@
+// Package workflows is where call flows are written. A flow is a Go function that calls, waits and decides with a [Flow], the
+// handle that it is given; [Define] gives it a name and makes it a Temporal workflow. [OutboundCall] is the standard flow,
+// written with nothing else.
+//
+// What the handle guarantees:
+//
+//   - An attempt is dialed at most once, through crashes, deployments, replays and resets.
+//   - What is in the air is heard out: a flow that returns or is canceled in mid-call ends after the call.
+//   - A contact ends in exactly one outcome: what Conclude, Escalate or Finish said first, or else what became of its last
+//     attempt. A flow that fails is escalated.
+//   - While it waits, the flow says for what, under which rule and until when, in the ledger and in the Temporal UI.
+//   - A history that grows long is continued in a new run, between attempts, without a word in the flow.
+//
+// Workflow code is deterministic: whatever depends on a clock, a time zone, a default or the ledger is decided in an
+// activity, and its answer is in the history.
+package workflows

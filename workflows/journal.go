@@ -1,0 +1,204 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// A history cannot grow without end, and a run that is pinned to a build ends with that build. So a flow that waits is now and
+// then continued in a new run, in which its function starts anew: what its methods returned in earlier runs is in a journal,
+// and they return it again, at once, until the function stands where it stood.
+
+// Earlier is what the runs before this one have done, of a flow that was continued in a new run.
+type Earlier struct {
+	StartedAt time.Time        `json:"started_at"` // of the first run
+	Steps     []Step           `json:"steps"`
+	Versions  []Version        `json:"versions,omitempty"`
+	Attempts  []call.Attempt   `json:"attempts,omitempty"` // as they were last heard of
+	Results   []call.BotResult `json:"results,omitempty"`
+	Notes     []followup.Note  `json:"notes,omitempty"` // not written down yet
+	Noted     int              `json:"noted,omitempty"`
+}
+
+// Step is what one method of the flow came to.
+type Step struct {
+	Method   string          `json:"method"`
+	At       time.Time       `json:"at"` // when it returned
+	Value    json.RawMessage `json:"value,omitempty"`
+	Attempts []call.Attempt  `json:"attempts,omitempty"` // those that are new or have changed since the step before
+	Results  int             `json:"results,omitempty"`  // how many of the bot had been heard
+	Numbered int             `json:"numbered,omitempty"`
+	Told     told            `json:"told,omitzero"`
+	Outcome  call.Outcome    `json:"outcome,omitempty"`
+	Reason   string          `json:"reason,omitempty"`
+}
+
+// Version is what workflow.GetVersion said before the step of this place.
+type Version struct {
+	ID      string           `json:"id"`
+	Version workflow.Version `json:"version"`
+	Step    int              `json:"step"`
+}
+
+// journal is what the flow has done in this run and in earlier ones.
+type journal struct {
+	earlier  *Earlier
+	steps    []Step
+	values   []any // of this run's steps, not yet encoded
+	versions []Version
+	seqs     map[int]int64 // of each attempt, when the last step was recorded
+	now      time.Time     // while earlier steps are gone through: when the last of them returned
+	own      string        // what the flow has done past its handle, so that it cannot be gone through again
+}
+
+// replaying tells whether the flow still goes through what earlier runs have done.
+func (j *journal) replaying() bool { return j.earlier != nil && len(j.steps) < len(j.earlier.Steps) }
+
+// begin takes up what earlier runs have left.
+func (f *Flow) begin(ctx workflow.Context) {
+	f.journal = journal{earlier: f.in.Earlier, seqs: map[int]int64{}}
+	f.in.Earlier = nil
+	if e := f.journal.earlier; e != nil {
+		f.journal.now, f.journal.versions = e.StartedAt, e.Versions
+		f.caughtUp()
+	}
+}
+
+// caughtUp gives the flow what had been heard when the earlier run ended, once it stands where it stood.
+func (f *Flow) caughtUp() {
+	e := f.journal.earlier
+	if f.journal.replaying() {
+		return
+	}
+	for _, a := range e.Attempts {
+		f.add(a)
+	}
+	f.results, f.notes, f.noted = e.Results, e.Notes, e.Noted
+}
+
+// step is one of the flow's methods: what it came to in an earlier run, or else what do comes to.
+func step[T any](ctx workflow.Context, f *Flow, method string, do func() (T, error)) (value T, err error) {
+	defer f.enter(method)()
+	if f.journal.replaying() {
+		s := f.again(method)
+		if err := json.Unmarshal(s.Value, &value); err != nil {
+			panic(fmt.Sprintf("workflows: step %d of the earlier runs, Flow.%s, cannot be read: %v", len(f.journal.steps), method, err))
+		}
+		return value, nil
+	}
+	if value, err = do(); err != nil {
+		// What the flow does about an error is not in the journal.
+		f.journal.past("go on after an error of Flow." + method)
+		return value, err
+	}
+	f.record(method, workflow.Now(ctx), value)
+	return value, nil
+}
+
+// again is the next step of the earlier runs.
+func (f *Flow) again(method string) Step {
+	j := &f.journal
+	s := j.earlier.Steps[len(j.steps)]
+	if s.Method != method {
+		panic(fmt.Sprintf("workflows: step %d of the flow was Flow.%s in an earlier run and is Flow.%s in this build: gate the change with "+
+			"workflow.GetVersion", len(j.steps)+1, s.Method, method))
+	}
+	j.steps, j.values = append(j.steps, s), append(j.values, nil)
+	j.now = s.At
+	for _, a := range s.Attempts {
+		f.add(a)
+		j.seqs[a.N] = a.Seq
+	}
+	f.results = j.earlier.Results[:min(s.Results, len(j.earlier.Results))]
+	f.numbered, f.told, f.status.Outcome, f.status.Reason = s.Numbered, s.Told, s.Outcome, s.Reason
+	f.caughtUp()
+	return s
+}
+
+func (f *Flow) record(method string, at time.Time, value any) {
+	j := &f.journal
+	s := Step{Method: method, At: at, Results: len(f.results), Numbered: f.numbered, Told: f.told, Outcome: f.status.Outcome, Reason: f.status.Reason}
+	for _, a := range f.attempts {
+		if seq, known := j.seqs[a.N]; !known || seq != a.Seq {
+			s.Attempts = append(s.Attempts, a)
+			j.seqs[a.N] = a.Seq
+		}
+	}
+	j.steps, j.values = append(j.steps, s), append(j.values, value)
+}
+
+// past notes that the flow has done something that a new run could not repeat.
+func (j *journal) past(what string) {
+	if j.own == "" {
+		j.own = what
+	}
+}
+
+// maxEarlier is the longest journal that is handed to a new run, in bytes: the server takes inputs of two mebibytes.
+const maxEarlier = 1 << 20
+
+// renew continues the flow in a new run, where the server suggests it or where another build is to take it up, and does not
+// return then. It is called between attempts, where a flow waits.
+func (f *Flow) renew(ctx workflow.Context) {
+	g := guardOf(ctx)
+	if g == nil || f.journal.own != "" || f.calls > 0 || ctx.Err() != nil || !g.due(f.info) {
+		return
+	}
+	f.listen()
+	if f.settledAfterAll() {
+		return
+	}
+	next := f.in
+	next.Earlier = f.earlier(ctx)
+	if data, err := json.Marshal(next); err != nil || len(data) > maxEarlier {
+		f.journal.past("have a journal that is too long")
+		return
+	}
+	f.renewed = &next
+	free, _ := workflow.NewDisconnectedContext(ctx)
+	_ = workflow.Await(free, func() bool { return false })
+}
+
+// earlier is what the next run has to know.
+func (f *Flow) earlier(ctx workflow.Context) *Earlier {
+	j := &f.journal
+	e := &Earlier{StartedAt: f.info.WorkflowStartTime, Versions: j.versions, Attempts: f.attempts, Results: f.results, Notes: f.notes, Noted: f.noted}
+	if j.earlier != nil {
+		e.StartedAt = j.earlier.StartedAt
+	}
+	for i, s := range j.steps {
+		if s.Value == nil {
+			value, err := json.Marshal(j.values[i])
+			if err != nil {
+				panic(fmt.Sprintf("workflows: what Flow.%s came to cannot be written as JSON: %v", s.Method, err))
+			}
+			s.Value = value
+		}
+		e.Steps = append(e.Steps, s)
+	}
+	return e
+}
+
+// Do runs an activity of the flow's own, with the options of the context, and stores what it returns in out, a pointer or nil.
+// Like everything that goes through the handle it is not repeated when the flow is continued in a new run.
+func (f *Flow) Do(ctx workflow.Context, activity any, out any, args ...any) error {
+	if f.step != "" { // in a reaction: part of the step that reacts
+		return workflow.ExecuteActivity(ctx, activity, args...).Get(ctx, out)
+	}
+	value, err := step(ctx, f, "Do", func() (json.RawMessage, error) {
+		if err := workflow.ExecuteActivity(ctx, activity, args...).Get(ctx, out); err != nil {
+			return nil, err
+		}
+		return json.Marshal(out)
+	})
+	if err != nil || out == nil {
+		return err
+	}
+	return json.Unmarshal(value, out)
+}

@@ -1,0 +1,107 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"redial/activities"
+	"redial/call"
+	"redial/followup"
+)
+
+// alarm is a timer that is stopped when it is not needed any more.
+type alarm struct {
+	rings workflow.Future
+	stop  workflow.CancelFunc
+}
+
+func (f *Flow) alarm(ctx workflow.Context, at time.Time, summary string) alarm {
+	ctx, stop := workflow.WithCancel(ctx)
+	return alarm{stop: stop, rings: workflow.NewTimerWithOptions(ctx, max(0, at.Sub(workflow.Now(ctx))), workflow.TimerOptions{Summary: shorten(summary)})}
+}
+
+// until waits for the alarm, or until what was heard is enough. It returns ErrCanceled when the flow is canceled meanwhile.
+func (f *Flow) until(ctx workflow.Context, a alarm, enough func() bool) (heard bool, err error) {
+	err = workflow.Await(ctx, func() bool {
+		heard = enough()
+		return heard || a.rings.IsReady()
+	})
+	if err != nil {
+		return false, ErrCanceled
+	}
+	return heard, nil
+}
+
+// sleep waits until a time, or until what was heard is enough, and leaves no timer running.
+func (f *Flow) sleep(ctx workflow.Context, at time.Time, summary string, enough func() bool) (heard bool, err error) {
+	a := f.alarm(ctx, at, summary)
+	defer a.stop()
+	return f.until(ctx, a, enough)
+}
+
+// WaitForRetry sleeps until the next attempt is due, as the policy has decided. It returns early when the end of an attempt that
+// was unknown is heard after all: the next Call returns that attempt and dials nothing.
+func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
+	_, err := step(ctx, f, "WaitForRetry", func() (struct{}, error) {
+		f.renew(ctx)
+		f.show(ctx, StateWaiting, &followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At},
+			fmt.Sprintf("%s. Attempt %d at **%s** (%s).", d.Reason, f.numbered+1, d.At.Format(time.RFC3339), d.Rule))
+		_, err := f.sleep(ctx, d.At, d.Reason, f.settledAfterAll)
+		return struct{}{}, err
+	})
+	return err
+}
+
+// Hold sleeps until a time of the flow's own choice. The reason is what an operator reads meanwhile; it must hold no number and
+// no name. Like WaitForRetry it returns early when an attempt that was unknown has ended after all.
+func (f *Flow) Hold(ctx workflow.Context, until time.Time, reason string) error {
+	_, err := step(ctx, f, "Hold", func() (struct{}, error) {
+		f.renew(ctx)
+		if ctx.Err() != nil {
+			return struct{}{}, ErrCanceled
+		}
+		h := followup.Hold{Reason: followup.ReasonFlow, Rule: f.name + ": " + shorten(reason), Until: until.UTC()}
+		in := activities.HoldInput{Claim: f.claim(f.in.To), Hold: h, Notes: f.take()}
+		if err := f.write(ctx, reason, activities.NameHold, in, nil); err != nil {
+			return struct{}{}, err
+		}
+		if err := f.upsert(ctx, StateWaiting, AttributeReason.ValueSet(string(h.Reason)), AttributeNextAction.ValueSet(h.Until)); err != nil {
+			return struct{}{}, err
+		}
+		f.show(ctx, StateWaiting, &h, fmt.Sprintf("%s, until **%s**.", reason, h.Until.Format(time.RFC3339)))
+		_, err := f.sleep(ctx, h.Until, reason, f.settledAfterAll)
+		return struct{}{}, err
+	})
+	return err
+}
+
+// Result is what the bot has said of an attempt so far; the zero BotResult when it has said nothing.
+func (f *Flow) Result(a call.Attempt) call.BotResult {
+	if r := f.resultOf(a.Key); r != nil {
+		return *r
+	}
+	return call.BotResult{}
+}
+
+// AwaitResult waits for what the bot says of an attempt, for the given time at most, and returns the zero BotResult when it
+// says nothing. A result that came in mid-call is returned at once.
+func (f *Flow) AwaitResult(ctx workflow.Context, a call.Attempt, atMost time.Duration) (call.BotResult, error) {
+	return step(ctx, f, "AwaitResult", func() (call.BotResult, error) {
+		f.listen()
+		if f.resultOf(a.Key) == nil {
+			at := workflow.Now(ctx).Add(atMost)
+			wait := followup.Hold{Reason: followup.ReasonResult, Rule: fmt.Sprintf("%s: the bot has %s to say what came of it", f.name, atMost), Until: at}
+			f.show(ctx, StateCalling, &wait, fmt.Sprintf("Attempt %d has ended; the bot's result is awaited until **%s**.", a.N, at.Format(time.RFC3339)))
+			_, err := f.sleep(ctx, at, fmt.Sprintf("the bot's result of attempt %d", a.N), func() bool {
+				f.listen()
+				return f.resultOf(a.Key) != nil
+			})
+			if err != nil {
+				return call.BotResult{}, err
+			}
+		}
+		return f.Result(a), nil
+	})
+}
