@@ -60,6 +60,17 @@ func TestTheREADMEsNotificationsLeadToTheOutcomesThatItNames(t *testing.T) {
 	require.Equal(t, []string{"human", "machine", "answered", "network_error", "busy", "unreachable"}, outcomes, said)
 }
 
+func TestTheREADMEsResultIsTakenAndShownAndABadOneExplained(t *testing.T) {
+	t.Parallel()
+	requireTools(t, "bash", "curl")
+	s := newStage(t)
+	s.up(t)
+	said := s.shell(t, "result")
+	require.Contains(t, said, "result is \"yes\": give one of confirmed, declined, callback, opted_out, unfinished\n200\n")
+	require.Regexp(t, `(?m)result +attempt 1: \{"result":"yes"\}  \(result is "yes"`, said)
+	require.Regexp(t, `(?m)result +attempt 1: \{"data":\{"slot":"9:30"\},"result":"confirmed"\}$`, said)
+}
+
 // requireTools skips where a machine lacks what the block is written in: the product itself needs none of it.
 func requireTools(t *testing.T, names ...string) {
 	t.Helper()

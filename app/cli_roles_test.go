@@ -160,7 +160,7 @@ func TestEachRoleAsksForTheSettingsItUsesAndForNoOther(t *testing.T) {
 	requireToldWhy(t, offline, mistake{"", []string{"REDIAL_NOTIFY_SECRET="}, []string{"webhook"}, misuse, []string{"REDIAL_NOTIFY_SECRET: it is "}})
 	requireToldWhy(t, offline, mistake{"", []string{"REDIAL_ESCALATION_SECRET=rubbish"}, []string{"webhook"}, misuse, []string{"REDIAL_ESCALATION_SECRET", "write whsec_"}})
 	for _, m := range []struct{ setting, says string }{
-		{"REDIAL_DEPLOYMENT=redial.v1", "without dots"}, {"REDIAL_VERSIONING=canary", "auto-upgrade or pinned"}, {"REDIAL_DRAIN_DELAY=soon", "write it like 5s"},
+		{"REDIAL_DEPLOYMENT=redial.v1", "without dots"}, {"REDIAL_VERSIONING=canary", "auto-upgrade, pinned or upgrade-at-wait"}, {"REDIAL_DRAIN_DELAY=soon", "write it like 5s"},
 	} {
 		variable, _, _ := strings.Cut(m.setting, "=")
 		requireToldWhy(t, offline, mistake{"", []string{m.setting}, []string{"worker"}, misuse, []string{variable + ": ", m.says}})

@@ -50,6 +50,7 @@ type worldOptions struct {
 	temporal  []string           // further arguments of the dev server
 	gateway   func(http.Handler) // serves the simulator; nil: the product does
 	account   map[string]string  // of the gateway, where the product does not serve it
+	flows     []workflows.Definition
 }
 
 // topology is how the product's roles run.
@@ -106,7 +107,9 @@ func (at topology) newWorld(t *testing.T, o worldOptions) *world {
 		local.webhookAddr = strings.TrimPrefix(cfg.NotifyURL, "http://")
 		t.Cleanup(func() { _ = s.Close(context.Background()) })
 	}
-	l, err := startLocal(t.Context(), local)
+	ctx, err := withFlows(t.Context(), o.flows)
+	require.NoError(t, err)
+	l, err := startLocal(ctx, local)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return &world{local: l, t: t, simulator: s, starter: starter.Starter{Client: l.client}}

@@ -31,13 +31,9 @@ const (
 func init() { gin.SetMode(gin.ReleaseMode) }
 
 // Main runs the command line of the process and exits. The flows are those of the binary's own, hosted and called by name
-// beside OutboundCall: every command of redial knows them. It panics when two have the same name.
+// beside OutboundCall: every command of redial knows them.
 func Main(flows ...workflows.Definition) {
-	ctx, err := withFlows(untilSignal(), flows)
-	if err != nil {
-		panic(err)
-	}
-	os.Exit(Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(Run(untilSignal(), os.Args[1:], os.Stdout, os.Stderr, flows...))
 }
 
 // sameSignal is how long a second signal counts as the first: a parent may pass on what the terminal has sent to both.
@@ -65,13 +61,18 @@ func untilSignal() context.Context {
 }
 
 // Run runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong usage or input. A context that ends
-// stops the command in order, as a SIGINT does.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// stops the command in order, as a SIGINT does. The flows are those of Main.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer, flows ...workflows.Definition) int {
+	ctx, err := withFlows(ctx, flows)
+	if err != nil {
+		fmt.Fprintln(stderr, "redial: "+oneLine(err))
+		return exitUsage
+	}
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err = root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"go.temporal.io/api/serviceerror"
@@ -48,9 +47,14 @@ func newHome(c connection, cfg config.Config, l *ledger.Ledger) *home {
 // join refuses a namespace that is not the ledger's.
 func (h *home) join(ctx context.Context) error {
 	n, err := h.identify(ctx)
-	if err == nil {
-		err = h.ledger.Join(ctx, n)
+	if err != nil {
+		return err
 	}
+	return h.belongs(ctx, n)
+}
+
+func (h *home) belongs(ctx context.Context, n ledger.Namespace) error {
+	err := h.ledger.Join(ctx, n)
 	var other *ledger.NamespaceError
 	if errors.As(err, &other) {
 		return fmt.Errorf("ledger %s: %w at %s: set TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE to its own or, if that is gone for good, "+
@@ -62,24 +66,30 @@ func (h *home) join(ctx context.Context) error {
 	return err
 }
 
-// guard returns, when ctx ends, nil; and before that, that the namespace is another's. A server that is away is waited for.
+// guard returns nil when ctx ends; before that it returns only if the namespace is not the ledger's. A server that is away is
+// waited for.
 func (h *home) guard(ctx context.Context, log *zap.Logger) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := h.join(ctx)
+		n, err := h.identify(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				log.Warn("temporal cannot be reached: reports are taken, and kept until it can; check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE",
+					zap.String("cause", plainCause(err)))
+			}
+			return struct{}{}, err
+		}
+		err = h.belongs(ctx, n)
 		var other *ledger.NamespaceError
 		if errors.As(err, &other) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
-	}, backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, _ time.Duration) {
-		log.Warn("temporal cannot be reached: reports are taken, and kept until it can; check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE",
-			zap.String("cause", plainCause(err)))
-	}))
-	if ctx.Err() != nil {
-		return nil
-	}
+	}, backoff.WithMaxElapsedTime(0))
 	if err == nil {
 		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		return nil
 	}
 	return err
 }

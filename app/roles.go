@@ -105,7 +105,8 @@ func deployment(c config.Config) (worker.Deployment, error) {
 	if c.Deployment == "" {
 		return worker.Deployment{}, nil
 	}
-	d := worker.Deployment{Name: string(c.Deployment), BuildID: cmp.Or(c.BuildID, thisBuild().ID), Pinned: c.Versioning == config.Pinned}
+	d := worker.Deployment{Name: string(c.Deployment), BuildID: cmp.Or(c.BuildID, thisBuild().ID), Pinned: c.Versioning == config.Pinned,
+		UpgradeAtWait: c.Versioning == config.UpgradeAtWait}
 	if d.BuildID == "" {
 		return d, &config.Error{Variable: "REDIAL_BUILD_ID", Problem: "it is missing, REDIAL_DEPLOYMENT is set, and this binary does not say " +
 			"what it was built from; give the revision of its sources"}
@@ -162,8 +163,9 @@ func newHearing(c config.Config, keys token.Keys, h *home, log *zap.Logger) (*he
 	return &hearing{webhook: w, relay: r, sweeper: relay.Sweeper{Ledger: h.ledger, Runs: h, Logger: log.Named("sweeper")}, home: h, log: log}, nil
 }
 
-// run hears and tells until ctx ends, or until the namespace turns out to be another ledger's. Then it says that it is not ready and goes on for the delay, in which proxies are to
-// notice that; then it lets requests and deliveries under way finish. What is still owed stays owed, on disk.
+// run hears and tells until ctx ends. Then it says that it is not ready and goes on for the delay, in which proxies are to
+// notice that; then it lets requests and deliveries under way finish. What is still owed stays owed, on disk. In a namespace that
+// turns out not to be the ledger's it ends by itself.
 func (h *hearing) run(ctx context.Context, listener net.Listener, delay time.Duration) error {
 	server := runPart(ctx, func(ctx context.Context) error { return serve.Run(ctx, listener, h.webhook, h.log) })
 	relaying, sweeping := runPart(ctx, h.relay.Run), runPart(ctx, h.sweeper.Run)

@@ -203,12 +203,18 @@ func timeline(c ledger.Contact) []moment {
 		}
 		lines = append(lines, moment{d.At, text})
 	}
-	for _, n := range c.Notifications {
-		text := fmt.Sprintf("%-8s attempt %s: %s", "heard", number(n.AttemptKey), compact(n.Raw))
-		if n.Note != "" {
-			text += "  (" + n.Note + ")"
+	received := func(at time.Time, how, key, raw, note string) {
+		text := fmt.Sprintf("%-8s attempt %s: %s", how, number(key), compact(raw))
+		if note != "" {
+			text += "  (" + note + ")"
 		}
-		lines = append(lines, moment{n.At, text})
+		lines = append(lines, moment{at, text})
+	}
+	for _, n := range c.Notifications {
+		received(n.At, "heard", n.AttemptKey, n.Raw, n.Note)
+	}
+	for _, r := range c.Results {
+		received(r.At, "result", r.AttemptKey, r.Raw, r.Note)
 	}
 	for _, a := range c.Attempts {
 		if !a.DialedAt.IsZero() {
@@ -219,7 +225,7 @@ func timeline(c ledger.Contact) []moment {
 	return lines
 }
 
-// compact is a notification on one line, cut where it would run on.
+// compact is what was received, on one line, cut where it would run on.
 func compact(raw string) string {
 	var fields map[string]any
 	if json.Unmarshal([]byte(raw), &fields) == nil {

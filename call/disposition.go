@@ -41,6 +41,15 @@ func (d Disposition) Technical() bool {
 	return d == NetworkError || d == TrunkError || d == NotPlaced || d == AMDFailed
 }
 
+// Conversation tells whether a person may have spoken with the bot.
+func (d Disposition) Conversation() bool {
+	switch d {
+	case Human, Answered, Silent, Undecided, AMDFailed, Unknown:
+		return true
+	}
+	return false
+}
+
 // ofCompleted is the disposition of an answered call by the strongest value of detection.
 func ofCompleted(amd AMD) Disposition {
 	if v, ok := verdicts[amd]; ok {

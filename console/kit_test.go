@@ -168,6 +168,10 @@ func (d *desk) busy() {
 	d.place(ended)
 	require.NoError(d.t, d.ledger.Receive(context.Background(), ended.Key, []byte(`{"status":"completed"}`),
 		[]call.Event{{Status: call.StatusCompleted, AMD: call.AMDHuman, Duration: 14 * time.Second}}, ""))
+	for i, r := range []call.BotResult{{Kind: call.Callback, At: time.Now(), Data: []byte("[7]")}, {Kind: call.Confirmed}, {}} {
+		unreadable := map[bool]string{true: "the body is no JSON object"}[r.Kind == ""]
+		require.NoError(d.t, d.ledger.ReceiveResult(context.Background(), ended.Key, []byte{byte('0' + i)}, r, unreadable))
+	}
 	d.place(ask("spring", "anna", "+12025550102"))
 	d.answer(ask("", "doubt", "+12025550103"), call.DialAnswer{Class: call.AnswerUnknown, Message: "the connection broke"})
 	require.NotNil(d.t, d.clear(ask("", "anna", "+12025550104")).Held)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,8 +167,8 @@ func (p *postgres) update(ctx context.Context, a access, fn func(*tx) error) err
 }
 
 // together runs a group of writes in one transaction. When anything goes wrong, each is tried again by itself, gets an error of its own,
-// and holds up no other. So does one of two groups that would wait for each other for ever: they lock attempts in one order, and the
-// server ends one of them should they meet over anything else.
+// and holds up no other. Two groups do not wait for each other in a circle: they lock attempts in one order, and over anything else the
+// server ends one of them, which goes wrong like this.
 func (p *postgres) together(group []*write) {
 	var attempts []string
 	for _, w := range group {
@@ -332,15 +331,22 @@ func (s *postgresSession) begin(t *tx, a access, attempts []string) error {
 	return nil
 }
 
-// keep reads rows of attempts with the next statement. They are locked in the order of their keys: of two groups that want the same
-// ones, one waits for the other.
+// keep reads rows of attempts on the way of the next statement. They are locked in the order of their keys: of two groups that want the
+// same ones, one waits for the other. Each is looked for by itself: for many at once the server may keep to a plan from when the table was
+// small, and read all of it.
 func (s *postgresSession) keep(t *tx, attempts []string) {
-	attempts = slices.DeleteFunc(attempts, func(key string) bool { return key == "" })
-	if len(attempts) == 0 {
+	var keys []string
+	for _, key := range attempts {
+		if key != "" {
+			keys = append(keys, storableText(key))
+		}
+	}
+	if len(keys) == 0 {
 		return
 	}
-	t.kept = make(map[string]attemptRow, len(attempts))
-	s.ahead.Queue(attemptWhere+"= ANY($1) ORDER BY key"+s.forUpdate(), storable([]any{attempts})...).Query(func(rows pgx.Rows) error {
+	t.kept = make(map[string]attemptRow, len(keys))
+	s.ahead.Queue("SELECT a.* FROM (SELECT DISTINCT key FROM unnest($1::TEXT[]) AS key ORDER BY key) AS wanted, LATERAL ("+
+		attemptWhere+"= wanted.key"+s.forUpdate()+") AS a", keys).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var row attemptRow
 			key, err := row.scan(rows.Scan)
@@ -463,13 +469,8 @@ func numbered(query string) string {
 // quote what others sent; the bytes themselves are kept as bytes.
 func storable(args []any) []any {
 	for i, arg := range args {
-		switch v := arg.(type) {
-		case string:
-			args[i] = storableText(v)
-		case []string:
-			for j := range v {
-				v[j] = storableText(v[j])
-			}
+		if text, ok := arg.(string); ok {
+			args[i] = storableText(text)
 		}
 	}
 	return args

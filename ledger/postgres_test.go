@@ -260,6 +260,7 @@ type cut struct {
 	statement atomic.Pointer[string]
 	times     atomic.Int32 // the way is cut so many times more
 	silent    atomic.Bool  // instead of closing it, nothing more is heard on it
+	moving    sync.RWMutex // whoever locks it freezes the process: nothing more comes from it, not even its end
 }
 
 func newCut(t *testing.T, to string) *cut {
@@ -305,6 +306,8 @@ func (c *cut) carry(client, server net.Conn) {
 		}
 	}()
 	defer server.Close()
+	moves := func() { c.moving.RLock(); c.moving.RUnlock() }
+	defer moves()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := client.Read(buffer)
@@ -314,6 +317,7 @@ func (c *cut) carry(client, server net.Conn) {
 		if s := c.statement.Load(); s != nil && bytes.Contains(buffer[:n], []byte(*s)) && c.times.Add(-1) >= 0 {
 			broken.Store(true)
 		}
+		moves()
 		if _, err := server.Write(buffer[:n]); err != nil {
 			return
 		}
@@ -338,6 +342,9 @@ func (c *cut) through(t *testing.T, address string) string {
 	return u.String()
 }
 
+// commit is a whole statement: READ COMMITTED, with which each transaction begins, is none.
+const commit = "COMMIT\x00"
+
 func host(t *testing.T, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -351,7 +358,7 @@ func TestACommitWhoseAnswerWasLostIsNeitherDialedTwiceNorGivenUp(t *testing.T) {
 	l := process(t, way.through(t, address))
 	r := ask("a", 1)
 
-	way.at("COMMIT", 1)
+	way.at(commit, 1)
 	c, err := l.Clear(ctx, r)
 	require.NoError(t, err)
 	require.True(t, c.Cleared, "nothing was sent yet, and the intent is our own: %+v", c)
@@ -362,9 +369,9 @@ func TestACommitWhoseAnswerWasLostIsNeitherDialedTwiceNorGivenUp(t *testing.T) {
 	require.True(t, again.Recorded, "it is given once")
 	require.Equal(t, call.StateUnknown, again.Attempt.State)
 
-	way.at("COMMIT", 1)
+	way.at(commit, 1)
 	require.NoError(t, l.Receive(ctx, r.Key, []byte("raw"), []call.Event{human}, ""))
-	way.at("COMMIT", 1)
+	way.at(commit, 1)
 	d, err := l.Conclude(ctx, r.WorkflowID, r.Key, followup.Policy{})
 	require.NoError(t, err)
 	require.EqualValues(t, call.Human, d.Outcome)
@@ -409,6 +416,96 @@ func TestAProcessThatFreezesInATransactionDoesNotKeepTheLedger(t *testing.T) {
 	require.True(t, c.Cleared)
 	giveUp()
 	under.Wait()
+}
+
+// TestAProcessThatFreezesWhileItWaitsDoesNotKeepTheLedger: of a process that ends calls and places others, some wait for the whole
+// ledger, and others behind them for a part. The server must not let in all of them, one after the other, when it has frozen.
+func TestAProcessThatFreezesWhileItWaitsDoesNotKeepTheLedger(t *testing.T) {
+	t.Parallel()
+	address := databases["PostgreSQL"].fresh(t)
+	way := newCut(t, host(t, address))
+	frozen, other := process(t, way.through(t, address)), process(t, address)
+	b := &book{tb: t, database: databases["PostgreSQL"], address: address}
+	locks := func(granted bool, n int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			return b.count(fmt.Sprintf(`SELECT COUNT(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+				WHERE d.datname = current_database() AND locktype = 'advisory' AND granted = %t`, granted)) == n
+		}, 10*time.Second, time.Millisecond)
+	}
+	ended, giveUp := context.WithCancel(ctx)
+	var under sync.WaitGroup
+	receive := func() { _ = frozen.Receive(ended, "nobody/run/1", nil, []call.Event{human}, "") }
+	way.silent.Store(true)
+	way.at("clock_timestamp", 1)
+	under.Go(receive)
+	locks(true, 1)
+	under.Go(func() { _, _ = frozen.Clear(ended, ask("a", 1)) })
+	locks(false, 1)
+	under.Go(receive)
+	locks(false, 2)
+	way.moving.Lock()
+	defer func() { giveUp(); way.moving.Unlock(); under.Wait() }()
+
+	const storeFor = 8 * time.Second // of a webhook
+	notified, cancel := context.WithTimeout(ctx, storeFor)
+	defer cancel()
+	require.NoError(t, other.Receive(notified, "nobody/run/1", nil, []call.Event{human}, ""))
+	c, err := other.Clear(notified, ask("b", 1))
+	require.NoError(t, err)
+	require.True(t, c.Cleared)
+}
+
+func TestNotificationsWhoseCommitWasInDoubtAreStoredOnce(t *testing.T) {
+	address := databases["PostgreSQL"].fresh(t)
+	way := newCut(t, host(t, address))
+	worker, webhook := process(t, address), process(t, way.through(t, address))
+	const contacts, each, cuts = 40, 5, 8
+	together(contacts, func(i int) {
+		if _, err := worker.Clear(ctx, ask(fmt.Sprintf("c%d", i), 1)); err != nil {
+			panic(err)
+		}
+	})
+	way.at(commit, cuts)
+	together(contacts*each, func(i int) {
+		r := ask(fmt.Sprintf("c%d", i%contacts), 1)
+		if err := webhook.Receive(ctx, r.Key, fmt.Append(nil, i), []call.Event{heard, human}, ""); err != nil {
+			panic(err)
+		}
+	})
+	require.LessOrEqual(t, way.times.Load(), int32(0), "the way was not cut")
+	b := &book{tb: t, database: databases["PostgreSQL"], address: address}
+	require.Equal(t, contacts*each, b.count("SELECT COUNT(*) FROM notifications"), "each is there")
+	require.Equal(t, contacts*each, b.count("SELECT COUNT(DISTINCT raw) FROM notifications"), "each is there once")
+	require.Equal(t, contacts, b.count("SELECT COUNT(*) FROM attempts WHERE disposition <> ''"))
+	require.Equal(t, contacts, b.count("SELECT COUNT(*) FROM outbox"))
+}
+
+// TestNotificationsOfTheSameCallsDoNotWaitInACircle lets two webhooks hear of the same calls in opposite orders.
+func TestNotificationsOfTheSameCallsDoNotWaitInACircle(t *testing.T) {
+	address := databases["PostgreSQL"].fresh(t)
+	l := []*ledger.Ledger{process(t, address), process(t, address)}
+	const contacts, each = 40, 5
+	together(contacts, func(i int) {
+		if _, err := l[0].Clear(ctx, ask(fmt.Sprintf("c%d", i), 1)); err != nil {
+			panic(err)
+		}
+	})
+	together(2*contacts*each, func(i int) {
+		process, n := i%2, i/2%contacts
+		if process == 1 {
+			n = contacts - 1 - n
+		}
+		if err := l[process].Receive(ctx, ask(fmt.Sprintf("c%d", n), 1).Key, fmt.Append(nil, i), []call.Event{heard, human}, ""); err != nil {
+			panic(err)
+		}
+	})
+	for _, p := range l {
+		require.NoError(t, p.Close()) // whereupon its connections have reported
+	}
+	b := &book{tb: t, database: databases["PostgreSQL"], address: address}
+	require.Equal(t, 2*contacts*each, b.count("SELECT COUNT(*) FROM notifications"))
+	require.Zero(t, b.count("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
 }
 
 func TestAnAddressOfPostgreSQLIsNeverShownWithItsPassword(t *testing.T) {
@@ -457,6 +554,7 @@ func TestTextsThatPostgreSQLDoesNotTakeAreKeptAllTheSame(t *testing.T) {
 		b.place(r)
 		raw := []byte("\x00\xff not json")
 		require.NoError(t, b.Receive(ctx, r.Key, raw, nil, "rubbish: \x00\xff"))
+		require.NoError(t, b.Receive(ctx, "nobody \x00\xff", raw, nil, ""))
 		shown := b.show("a").Notifications[0]
 		require.Equal(t, string(raw), shown.Raw, "the bytes are as they came")
 		require.Contains(t, shown.Note, "rubbish")

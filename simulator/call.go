@@ -27,20 +27,27 @@ type liveCall struct {
 	facts       facts
 	held        []letter // what reorder keeps back
 	lateVerdict *letter
+	handedIn    bool // the bot's result
 
 	// Guarded by Simulator.mu.
 	record        Call
 	notifications []*Notification
+	results       []*Notification
 }
 
 // snapshot copies the record. The caller holds Simulator.mu.
 func (c *liveCall) snapshot() Call {
 	call := c.record
-	call.Notifications = make([]Notification, len(c.notifications))
-	for i, n := range c.notifications {
-		call.Notifications[i] = *n
-	}
+	call.Notifications, call.Results = copies(c.notifications), copies(c.results)
 	return call
+}
+
+func copies(list []*Notification) []Notification {
+	copied := make([]Notification, len(list))
+	for i, n := range list {
+		copied[i] = *n
+	}
+	return copied
 }
 
 // newCallID makes an id of the shape that the gateway's SIP stack gives a Call-ID: like a UUID, with "12" where the
@@ -232,7 +239,11 @@ func (c *liveCall) seeOut(life context.Context, told []amdEvent) {
 		// Nobody hangs up: only End, Reset or Close does.
 		lasting = longest * 52
 	}
-	why, by := c.until(life, p.connect+lasting)
+	why, by := c.until(life, p.connect+max(0, lasting-handInBefore))
+	if why == onTime {
+		c.handIn()
+		why, by = c.until(life, p.connect+lasting)
+	}
 	if why != onTime {
 		c.cutOff(life, why, by, told)
 		return
@@ -250,6 +261,7 @@ func (c *liveCall) cutOff(life context.Context, why wake, by Party, told []amdEv
 		return
 	}
 	p, at := c.plan, c.elapsed()
+	c.handIn()
 	if len(told) < len(p.amd) {
 		c.announce(news{kind: kindAMD, amd: amdStopped, at: c.clockTime(at)})
 		p.finish(c.request.asked, verdictOf(append(slices.Clone(told), amdEvent{name: amdStopped})))
@@ -286,6 +298,9 @@ func (c *liveCall) end(life context.Context, e ending, at time.Duration) {
 	c.hearNoMore()
 	c.sim.log.Debug("call ended", zap.String("sid", c.record.SID), zap.String("outcome", string(e.outcome())), zap.Int("sip", e.sip))
 	c.conclude(life, e)
+	if e.answered {
+		c.handInLate(life)
+	}
 }
 
 // abandon is the end of a call of which nobody will hear.

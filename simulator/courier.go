@@ -24,7 +24,7 @@ const (
 	platformAuthorization = "Basic a29yZS5haTpzaW11bGF0b3I="
 )
 
-// courier posts notifications. It follows no redirect, as the engine does not.
+// courier posts notifications, and what the bot hands in. It follows no redirect, as the engine does not.
 type courier struct {
 	client  *http.Client
 	clock   *clock
@@ -62,45 +62,56 @@ type attempt struct {
 // accepted reports whether the receiver took the notification.
 func (a attempt) accepted() bool { return a.err == nil && a.status >= 200 && a.status < 300 }
 
-// deliver posts a notification, again if so configured, and reports each attempt.
-func (k *courier) deliver(ctx context.Context, url string, body []byte, headers map[string]string, report func(attempt)) {
+// deliver posts a letter, a notification again if so configured, and reports each attempt.
+func (k *courier) deliver(ctx context.Context, l letter, report func(attempt)) {
 	delay := retryDelay
 	for try := 0; ; try++ {
 		a := attempt{sent: time.Now()}
-		a.status, a.err = k.post(ctx, url, body, headers)
+		a.status, a.err = k.post(ctx, l)
 		a.answered = time.Now()
 		report(a)
-		if a.accepted() || try >= k.retries || !k.clock.sleep(ctx, delay) {
+		if a.accepted() || l.kind == kindResult || try >= k.retries || !k.clock.sleep(ctx, delay) {
 			return
 		}
 		delay *= 2
 	}
 }
 
-// post sends a notification once, with the headers of the documentation's dump.
-func (k *courier) post(ctx context.Context, url string, body []byte, headers map[string]string) (status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+// post sends a letter once.
+func (k *courier) post(ctx context.Context, l letter) (status int, err error) {
+	what := "notification"
+	if l.kind == kindResult {
+		what = "result"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.url, bytes.NewReader(l.body))
 	if err != nil {
-		return 0, fmt.Errorf("notification: %w", err)
+		return 0, fmt.Errorf("%s: %w", what, err)
 	}
-	request.Header.Set("Accept", "*/*")
-	request.Header.Set("Accept-Language", "*")
-	request.Header.Set("Authorization", platformAuthorization)
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Sec-Fetch-Mode", "cors")
-	request.Header.Set("User-Agent", "node")
-	for name, value := range headers {
-		request.Header.Set(name, value)
+	if l.kind != kindResult {
+		k.dress(request, l)
 	}
-	request.Header.Set("SAVG-Signature", k.sign(time.Now(), body))
 	response, err := k.client.Do(request)
 	if err != nil {
-		return 0, fmt.Errorf("notification: %w", err)
+		return 0, fmt.Errorf("%s: %w", what, err)
 	}
 	defer response.Body.Close()
 	// Draining keeps the connection; an endless answer is not worth one.
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
 	return response.StatusCode, nil
+}
+
+// dress gives a notification the headers of the documentation's dump.
+func (k *courier) dress(request *http.Request, l letter) {
+	request.Header.Set("Accept", "*/*")
+	request.Header.Set("Accept-Language", "*")
+	request.Header.Set("Authorization", platformAuthorization)
+	request.Header.Set("Sec-Fetch-Mode", "cors")
+	request.Header.Set("User-Agent", "node")
+	for name, value := range l.heads {
+		request.Header.Set(name, value)
+	}
+	request.Header.Set("SAVG-Signature", k.sign(time.Now(), l.body))
 }
 
 // sign is the engine's signature of a webhook: HMAC-SHA256 over the Unix time, a dot and the body.

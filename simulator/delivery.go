@@ -8,8 +8,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// letter is a notification written out and addressed.
+// letter is a notification, or a bot's result, written out and addressed.
 type letter struct {
+	kind  kind
 	event string
 	fault string
 	url   string
@@ -43,7 +44,7 @@ func (c *liveCall) write(n news, fault string) letter {
 
 // address makes a letter of what is written.
 func (c *liveCall) address(n news, fault string, body []byte) letter {
-	l := letter{event: n.event(), fault: fault, url: c.request.notifyURL, body: body}
+	l := letter{kind: n.kind, event: n.event(), fault: fault, url: c.request.notifyURL, body: body}
 	if n.kind == kindAMD || c.sim.config.NotifyHeadersOnAll {
 		l.heads = c.request.asked.NotifyHeaders
 	}
@@ -147,7 +148,11 @@ func (c *liveCall) sendTerminal(l letter) {
 
 // send posts a letter, twice at once if the script says so, and returns when all is answered.
 func (c *liveCall) send(l letter) {
-	if !c.step.notify.duplicate {
+	duplicate := c.step.notify.duplicate
+	if l.kind == kindResult {
+		duplicate = c.step.bot.duplicate
+	}
+	if !duplicate {
 		c.post(l)
 		return
 	}
@@ -178,17 +183,15 @@ func (c *liveCall) send(l letter) {
 // post delivers one letter, and gives the record of what came of it, which Simulator.mu guards.
 func (c *liveCall) post(l letter) *Notification {
 	s := c.sim
-	n := &Notification{Event: l.event, Fault: l.fault, Body: string(l.body)}
 	s.mu.Lock()
-	c.notifications = append(c.notifications, n)
+	n, stats := c.enter(l)
 	if l.fault == faultDuplicate {
-		c.era.stats.Notifications.Duplicated++
+		stats.Duplicated++
 	}
 	s.mu.Unlock()
-	s.courier.deliver(s.posts, l.url, l.body, l.heads, func(a attempt) {
+	s.courier.deliver(s.posts, l, func(a attempt) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		stats := &c.era.stats.Notifications
 		n.SentAt, n.AnsweredAt, n.Status, n.Error = a.sent, a.answered, a.status, ""
 		n.Attempts++
 		stats.Posted++
@@ -205,10 +208,22 @@ func (c *liveCall) post(l letter) *Notification {
 	return n
 }
 
-// drop records a notification that nobody gets.
+// enter puts a letter on record, and gives the statistics that it counts in. The caller holds Simulator.mu.
+func (c *liveCall) enter(l letter) (*Notification, *NotificationStats) {
+	n := &Notification{Event: l.event, Fault: l.fault, Body: string(l.body)}
+	if l.kind == kindResult {
+		c.results = append(c.results, n)
+		return n, &c.era.stats.Results
+	}
+	c.notifications = append(c.notifications, n)
+	return n, &c.era.stats.Notifications
+}
+
+// drop records a letter that nobody gets.
 func (c *liveCall) drop(l letter) {
 	c.sim.mu.Lock()
 	defer c.sim.mu.Unlock()
-	c.notifications = append(c.notifications, &Notification{Event: l.event, Fault: faultDropped, Body: string(l.body)})
-	c.era.stats.Notifications.Dropped++
+	l.fault = faultDropped
+	_, stats := c.enter(l)
+	stats.Dropped++
 }

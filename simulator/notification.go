@@ -16,6 +16,7 @@ const (
 	kindAnswered kind = "answered"
 	kindAMD      kind = "amd"
 	kindTerminal kind = "terminal"
+	kindResult   kind = "result" // not the gateway's but its bot's
 )
 
 // news is something that the gateway has to say of a call, in times of the gateway's clock.

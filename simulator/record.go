@@ -37,12 +37,14 @@ type Call struct {
 	EndedBy Party   `json:"ended_by,omitempty"` // of an answered call
 
 	Notifications []Notification `json:"notifications"`
+	// Results is what the bot handed in, or could not: the event of each is its word.
+	Results []Notification `json:"results"`
 }
 
 // Live reports whether the call has not ended.
 func (c Call) Live() bool { return c.EndedAt.IsZero() }
 
-// Notification is one POST to the notify URL of a call, or one that was left out.
+// Notification is one POST to the notify URL of a call, or to the bot's result URL, or one that was left out.
 type Notification struct {
 	// Event is answered, completed, failed, or the name of an answering-machine event.
 	Event string `json:"event"`
@@ -102,15 +104,17 @@ type Stats struct {
 	DuplicateDials int `json:"duplicate_dials"`
 
 	Notifications NotificationStats `json:"notifications"`
+	// Results counts what bots handed in.
+	Results NotificationStats `json:"results"`
 }
 
-// NotificationStats counts notifications.
+// NotificationStats counts notifications, or results.
 type NotificationStats struct {
 	Posted     int `json:"posted"`     // POSTs made, retries and duplicates included
 	Accepted   int `json:"accepted"`   // of these, answered 2xx
 	Rejected   int `json:"rejected"`   // of these, answered otherwise
 	Failed     int `json:"failed"`     // of these, not answered
-	Dropped    int `json:"dropped"`    // left out on purpose, or overtaken by Close or Reset
+	Dropped    int `json:"dropped"`    // left out on purpose, overtaken by Close or Reset, or without a URL
 	Duplicated int `json:"duplicated"` // sent a second time on purpose
 }
 

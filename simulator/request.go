@@ -95,6 +95,7 @@ type dialRequest struct {
 	trunk     string
 	notifyURL string
 	metadata  json.RawMessage
+	resultURL string // metadata.redial_result_url
 	simulate  script // metadata.simulate
 	asked     Requested
 }
@@ -280,6 +281,7 @@ func readMetadata(b body, d *dialRequest) error {
 		return err
 	}
 	d.metadata, d.asked.CallControl = b["metadata"], b["callcontrolparameter"]
+	d.resultURL = resultURL(metadata)
 	simulate, there := metadata["simulate"]
 	if !there {
 		return nil

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -41,6 +42,7 @@ type step struct {
 	dialect    Dialect        // "" leaves it to the configuration
 	answer     answerFault
 	notify     notifyFaults
+	bot        botScript
 	retryAfter time.Duration
 }
 
@@ -217,6 +219,13 @@ var optionWords = map[string]option{
 	"string_duration": flag(func(s *step) { s.notify.stringDuration = true }),
 	"odd_case":        flag(func(s *step) { s.notify.oddCase = true }),
 	"day_first":       flag(func(s *step) { s.notify.dayFirst = true }),
+
+	// The bot.
+	"result":            oneOf(needsValue, func(s *step, word string) { s.bot.result = word }, resultWords...),
+	"callback_in":       span(needsValue, 0, func(s *step, d time.Duration) { s.bot.callbackIn = &d }),
+	"late_result":       span(mayHaveValue, 2*time.Second, func(s *step, d time.Duration) { s.bot.late = d }),
+	"duplicate_result":  flag(func(s *step) { s.bot.duplicate = true }),
+	"contradict_result": flag(func(s *step) { s.bot.contradict = true }),
 }
 
 // parseScript reads a script. Its error is one line that names the step and what to do about it.
@@ -304,7 +313,7 @@ func (s step) check(said map[string]bool) error {
 	case said["talk"] && said["long"]:
 		return fmt.Errorf("%q is another name for %q: keep one", "long", "talk")
 	}
-	return s.checkCall(said)
+	return cmp.Or(s.bot.check(said), s.checkCall(said))
 }
 
 // checkCall reports options of the call that do not go with its outcome.
@@ -316,7 +325,7 @@ func (s step) checkCall(said map[string]bool) error {
 	if s.sip != 0 && s.outcome != "" && outcomeOfSIP(s.sip) != Outcome(s.outcome) {
 		return fmt.Errorf("%d is not a code of %q but of %q: write sip=%d alone", s.sip, s.outcome, outcomeOfSIP(s.sip), s.sip)
 	}
-	for _, word := range []string{"talk", "long", "never_ends", "words", "beep", "amd", "ended_by", "late_verdict"} {
+	for _, word := range []string{"talk", "long", "never_ends", "words", "beep", "amd", "ended_by", "late_verdict", "result"} {
 		if said[word] && !answered {
 			return fmt.Errorf("%q is for calls that are answered: drop it, or choose another outcome", word)
 		}

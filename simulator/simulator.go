@@ -172,8 +172,11 @@ func (s *Simulator) Close(ctx context.Context) error {
 // Options of the notifications: lost[=terminal|answered|amd|all], late[=D], late_events[=D], late_verdict[=D], reorder, duplicate, contradict,
 // malformed[=instead|first], wrong_token[=instead|first], missing[=FIELD], array, string_duration, odd_case, day_first.
 //
-// The README of the package explains each. D is a Go duration on the gateway's clock, up to a week; slow_answer and retry_after are real
-// time. A script that comes from here wins over the string metadata.simulate of the request, which wins over what the target itself asks
+// Options of the bot, for calls that are answered: result=confirmed|declined|callback|opted_out|unfinished, callback_in=D, late_result[=D],
+// duplicate_result, contradict_result.
+//
+// The README of the package explains each. D is a Go duration on the gateway's clock, up to a week; slow_answer, retry_after and
+// callback_in are real time. A script that comes from here wins over the string metadata.simulate of the request, which wins over what the target itself asks
 // for (sip:busy@…, or last digits such as 0486), which wins over the [Profile].
 //
 // The error is one line that names the step and the remedy, and leaves the earlier script in place.

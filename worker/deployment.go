@@ -22,6 +22,10 @@ type Deployment struct {
 	// Pinned keeps each flow on the build that began it. Otherwise flows move to the build that is current, at their next
 	// step, and the build has to be able to replay them.
 	Pinned bool
+	// UpgradeAtWait keeps each flow on its build through an attempt, and lets it go on with the current build when it next waits
+	// between attempts: in a new run, which stands where the old one stood. It needs a server that tells a pinned run of a
+	// newer build (Temporal 1.31 and later); with an older one flows stay where they are.
+	UpgradeAtWait bool
 }
 
 func (d Deployment) version() sdk.WorkerDeploymentVersion {
@@ -33,7 +37,7 @@ func (d Deployment) options() sdk.DeploymentOptions {
 		return sdk.DeploymentOptions{}
 	}
 	o := sdk.DeploymentOptions{UseVersioning: true, Version: d.version(), DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
-	if d.Pinned {
+	if d.Pinned || d.UpgradeAtWait {
 		o.DefaultVersioningBehavior = workflow.VersioningBehaviorPinned
 	}
 	return o

@@ -50,7 +50,7 @@ func New(c Config) *Worker { return &Worker{Config: c} }
 func (w *Worker) Run(ctx context.Context) error {
 	fatal := make(chan error, 2)
 	options := sdk.Options{WorkerStopTimeout: StopTimeout, DisableRegistrationAliasing: true, DeploymentOptions: w.Deployment.options(),
-		Interceptors: []interceptor.WorkerInterceptor{&workflows.Interceptor{}},
+		Interceptors: []interceptor.WorkerInterceptor{&workflows.Interceptor{Upgrade: w.Deployment.UpgradeAtWait}},
 		OnFatalError: func(err error) { fatal <- err }}
 	flows, dials := w.flows(options), w.dials(options)
 	if err := flows.Start(); err != nil {

@@ -73,7 +73,7 @@ func (g *group) inTurn(ctx workflow.Context, targets []call.Target) (Reached, er
 		before := g.f.Last().N
 		a, err := g.f.call(ctx, g.to(targets[i]))
 		switch {
-		case err != nil && !open(err):
+		case err != nil && !NotThisTarget(err):
 			return Reached{}, err
 		case err == nil && a.N == before: // the call before was in doubt, and has ended after all: this target's turn is still to come
 		default:
@@ -176,8 +176,8 @@ func (g *group) reached(lines []*line) (r Reached, err error) {
 	return r, err
 }
 
-// open tells whether a call was refused for its target alone.
-func open(err error) bool {
+// NotThisTarget tells whether a call was refused for its target alone, so that another may be called.
+func NotThisTarget(err error) bool {
 	var refused *RefusedError
 	return errors.As(err, &refused) && refused.open
 }

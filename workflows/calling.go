@@ -42,7 +42,8 @@ func Tell(key string, value any) CallOption {
 // use the flow's other methods that take a context, but for Note.
 type Reaction func(workflow.Context, call.Attempt) error
 
-// OnAnswered reacts when it is first heard that a call was answered: at most once, and at the end of the call at the latest.
+// OnAnswered reacts when it is first heard that a call was answered: at most once, and at the end of the call at the latest. The
+// first generation of the gateway reports nothing sooner.
 func OnAnswered(do Reaction) CallOption {
 	return func(r *request) {
 		r.react("answered", func(a call.Attempt) bool { return !a.AnsweredAt.IsZero() }, do)

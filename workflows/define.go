@@ -110,7 +110,7 @@ func run(ctx workflow.Context, name string, in Input, flow func(workflow.Context
 		return call.Result{}, err
 	}
 	if f.renewed != nil {
-		return call.Result{}, workflow.NewContinueAsNewError(free, name, *f.renewed)
+		return call.Result{}, guardOf(ctx).next(free, name, *f.renewed)
 	}
 	return f.end(ctx, err)
 }

@@ -43,6 +43,15 @@ func (g *guard) due(info *workflow.Info) bool {
 	return info.GetContinueAsNewSuggested() || g.upgrade && info.GetTargetWorkerDeploymentVersionChanged()
 }
 
+// next continues the run in a new one.
+func (g *guard) next(ctx workflow.Context, flow string, in Input) error {
+	var o workflow.ContinueAsNewErrorOptions
+	if g.upgrade {
+		o.InitialVersioningBehavior = workflow.ContinueAsNewVersioningBehaviorAutoUpgrade
+	}
+	return workflow.NewContinueAsNewErrorWithOptions(ctx, o, flow, in)
+}
+
 type inbound struct {
 	interceptor.WorkflowInboundInterceptorBase
 	guard *guard

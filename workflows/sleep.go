@@ -86,11 +86,11 @@ func (f *Flow) Result(a call.Attempt) call.BotResult {
 }
 
 // AwaitResult waits for what the bot says of an attempt, for the given time at most, and returns the zero BotResult when it
-// says nothing. A result that came in mid-call is returned at once.
+// says nothing. It returns at once when the bot has said so in mid-call, and when nobody can have spoken with it.
 func (f *Flow) AwaitResult(ctx workflow.Context, a call.Attempt, atMost time.Duration) (call.BotResult, error) {
 	return step(ctx, f, "AwaitResult", func() (call.BotResult, error) {
 		f.listen()
-		if f.resultOf(a.Key) == nil {
+		if f.resultOf(a.Key) == nil && a.Disposition.Conversation() {
 			at := workflow.Now(ctx).Add(atMost)
 			wait := followup.Hold{Reason: followup.ReasonResult, Rule: fmt.Sprintf("%s: the bot has %s to say what came of it", f.name, atMost), Until: at}
 			f.show(ctx, StateCalling, &wait, fmt.Sprintf("Attempt %d has ended; the bot's result is awaited until **%s**.", a.N, at.Format(time.RFC3339)))

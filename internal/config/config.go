@@ -232,11 +232,13 @@ type Versioning string
 const (
 	AutoUpgrade Versioning = "auto-upgrade" // they move to the current build at their next step
 	Pinned      Versioning = "pinned"       // they end on the build that began them
+	// UpgradeAtWait: they stay on their build through an attempt and go on with the current one when they next wait.
+	UpgradeAtWait Versioning = "upgrade-at-wait"
 )
 
 func (v *Versioning) UnmarshalText(text []byte) error {
-	if *v = Versioning(text); *v != AutoUpgrade && *v != Pinned {
-		return fmt.Errorf("%q is no way of versioning: write auto-upgrade or pinned", text)
+	if *v = Versioning(text); *v != AutoUpgrade && *v != Pinned && *v != UpgradeAtWait {
+		return fmt.Errorf("%q is no way of versioning: write auto-upgrade, pinned or upgrade-at-wait", text)
 	}
 	return nil
 }
