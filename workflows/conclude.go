@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"redial/activities"
@@ -107,7 +108,7 @@ func (f *Flow) settle(ctx workflow.Context, returned error) (failed, err error) 
 		return nil, f.finish(ctx, refused.Outcome, refused.Reason)
 	case refused != nil:
 		return nil, f.done(ctx, refused.Outcome, refused.Reason, string(refused.Outcome))
-	case errors.Is(returned, ErrCanceled):
+	case errors.Is(returned, ErrCanceled) || temporal.IsCanceledError(returned):
 		return nil, f.cancel(ctx)
 	case returned != nil && f.status.Outcome == "":
 		reason := "the flow failed: " + shorten(returned.Error())

@@ -94,6 +94,7 @@ func (f *Flow) Outcome() call.Outcome { return f.status.Outcome }
 // Note adds a line to the contact's decision log: why the flow does what it does next. It is written with what comes next, and
 // shown by redial show. It must hold no number and no name.
 func (f *Flow) Note(ctx workflow.Context, text string) {
+	inFlow(ctx, "Note")
 	f.noted++
 	if f.journal.replaying() {
 		return // written in the run that made it
@@ -109,13 +110,25 @@ func (f *Flow) take() []followup.Note {
 }
 
 // enter says that the flow is in one of its methods until leave is called.
-func (f *Flow) enter(method string) (leave func()) {
+func (f *Flow) enter(ctx workflow.Context, method string) (leave func()) {
+	inFlow(ctx, method)
 	if f.step != "" {
 		panic(fmt.Sprintf("workflows: Flow.%s was called while the flow is in Flow.%s: a flow does one thing at a time, in its own "+
 			"function; for calls at the same time use CallAny", method, f.step))
 	}
 	f.step = method
 	return func() { f.step = "" }
+}
+
+// inFlow panics, before anything has changed, when the caller is a query handler or a validator: these may only look.
+func inFlow(ctx workflow.Context, method string) {
+	defer func() {
+		if recover() != nil {
+			panic(fmt.Sprintf("workflows: Flow.%s was called in a query handler or a validator, which may only look at the flow: call it "+
+				"in the flow's own function", method))
+		}
+	}()
+	_ = workflow.Await(ctx, func() bool { return true }) // the cheapest thing that is forbidden there
 }
 
 // listen takes in every signal that has arrived.

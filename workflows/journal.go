@@ -84,7 +84,7 @@ func (f *Flow) caughtUp() {
 
 // step is one of the flow's methods: what it came to in an earlier run, or else what do comes to.
 func step[T any](ctx workflow.Context, f *Flow, method string, do func() (T, error)) (value T, err error) {
-	defer f.enter(method)()
+	defer f.enter(ctx, method)()
 	if f.journal.replaying() {
 		s := f.again(method)
 		if err := json.Unmarshal(s.Value, &value); err != nil {

@@ -52,7 +52,7 @@ func newStage(t *testing.T, acts ...act) *stage {
 	s.opened = s.Now().UTC()
 	s.in = workflows.Input{ContactID: "anna", To: call.Target{URI: "tel:+14155550100"}, Policy: followup.Policy{Name: "test"}.WithDefaults()}
 	for name, fn := range map[string]any{activities.NameDialout: s.dialout, activities.NameConclude: s.conclude, activities.NameGiveUp: s.giveUp,
-		activities.NameEscalate: s.tell, activities.NameFinish: s.finish} {
+		activities.NameEscalate: s.tell, activities.NameFinish: s.finish, activities.NameHold: func(context.Context, activities.HoldInput) error { return nil }} {
 		s.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
 	return s
