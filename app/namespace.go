@@ -46,7 +46,7 @@ func newHome(c connection, cfg config.Config, l *ledger.Ledger) *home {
 
 // join refuses a namespace that is not the ledger's.
 func (h *home) join(ctx context.Context) error {
-	n, err := h.identify(ctx)
+	n, err := patiently(ctx, h.identify)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func settle(ctx context.Context, cfg config.Config, c connection, adopt bool) er
 		return err
 	}
 	if adopt {
-		n, failed := c.identify(ctx)
+		n, failed := patiently(ctx, c.identify)
 		if err = failed; err == nil {
 			err = l.Adopt(ctx, n)
 		}

@@ -159,7 +159,7 @@ func newHearing(c config.Config, keys token.Keys, h *home, log *zap.Logger) (*he
 		return nil, &config.Error{Variable: "REDIAL_ESCALATION_SECRET", Problem: err.Error()}
 	}
 	w := webhook.New(webhook.Config{Ledger: h.ledger, Tokens: keys, ResultTokens: keys.For(token.Result), Zone: c.KoreTimezone.Location, Logger: log.Named("webhook"),
-		SignatureSecret: []byte(c.KoreSignature), TrustedProxies: c.TrustedProxies, Telling: r.Ready})
+		SignatureSecret: []byte(c.KoreSignature), TrustedProxies: c.TrustedProxies})
 	return &hearing{webhook: w, relay: r, sweeper: relay.Sweeper{Ledger: h.ledger, Runs: h, Logger: log.Named("sweeper")}, home: h, log: log}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
@@ -98,11 +99,25 @@ func explain(err error) error {
 	return err
 }
 
+// patiently asks a server that was reached, and that may be looking for its own database: the SDK's raw services do not ask twice.
+func patiently[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+	return backoff.Retry(ctx, func() (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectFor)
+		defer cancel()
+		answer, err := ask(ctx)
+		var unavailable *serviceerror.Unavailable
+		if err != nil && !errors.As(err, &unavailable) {
+			err = backoff.Permanent(err)
+		}
+		return answer, err
+	}, backoff.WithMaxElapsedTime(connectFor))
+}
+
 // missingAttributes are the search attributes that the namespace does not have yet.
 func missingAttributes(ctx context.Context, c connection) (map[string]enumspb.IndexedValueType, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectFor)
-	defer cancel()
-	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: c.namespace})
+	have, err := patiently(ctx, func(ctx context.Context) (*operatorservice.ListSearchAttributesResponse, error) {
+		return c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: c.namespace})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list search attributes of namespace %s: %w", c.namespace, explain(err))
 	}

@@ -310,7 +310,7 @@ func TestAMessageNeverRepeatsSecretsOrTheNumber(t *testing.T) {
 		echo := serve(t, "http", plainly, func(c net.Conn) {
 			raw := make([]byte, 64<<10)
 			n, _ := c.Read(raw)
-			_, _ = io.WriteString(c, httpAnswer(status, "", secret+" "+notifyURL+" +14155550100 "+string(raw[:n])))
+			_, _ = io.WriteString(c, httpAnswer(status, "", secret+" "+notifyURL+" "+resultURL+" +14155550100 "+string(raw[:n])))
 		})
 		answer := dial(t, config(echo.url))
 		require.Contains(t, answer.Message, "…00")

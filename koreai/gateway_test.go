@@ -136,6 +136,7 @@ const (
 	clientID  = "cs-0fb4b5d2"
 	botID     = "st-e38782ff"
 	notifyURL = "https://redial.example/notify/eyJhbGciOiJIUzI1NiJ9.attempt.signature"
+	resultURL = "https://redial.example/result/eyJhbGciOiJIUzI1NiJ9.attempt.signature" // in the metadata
 )
 
 func config(baseURL string) koreai.Config {

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -30,7 +29,6 @@ const (
 	webhookFor  = 20 * time.Second // how long one webhook may take, its redirects included: there are none
 	lookAtLeast = time.Second      // how often the ledger is asked although nothing was said to be due: another process may write to it
 	lookFull    = time.Second      // how often it is asked while more is due than there are slots
-	stuckAfter  = 30 * time.Second // how long the ledger may not have been asked before the relay counts as stuck
 )
 
 // Ledger is what the relay asks of the ledger.
@@ -64,9 +62,6 @@ type Relay struct {
 	lanes  []lane
 	freed  chan struct{} // a slot of a lane that was full
 	out    sync.WaitGroup
-	began  time.Time
-	passed atomic.Int64 // when the last round was over, as the time since began
-	stuck  time.Duration
 }
 
 // lane is a kind of delivery with its slots.
@@ -79,7 +74,7 @@ func (l lane) free() int { return cap(l.slots) - len(l.slots) }
 
 // New makes a relay. The error is about the secret.
 func New(c Config) (*Relay, error) {
-	r := &Relay{Config: c, freed: make(chan struct{}, 1), began: time.Now(), stuck: stuckAfter,
+	r := &Relay{Config: c, freed: make(chan struct{}, 1),
 		lanes: []lane{{ledger.ToFlows, make(chan struct{}, signals)}, {ledger.ToSystems, make(chan struct{}, webhooks)}},
 		client: &http.Client{Timeout: webhookFor,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
@@ -101,8 +96,6 @@ func (r *Relay) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			r.Logger.Warn("the ledger could not be asked what is due", zap.Error(err))
 			wait = time.Second
-		} else if err == nil {
-			r.passed.Store(int64(time.Since(r.began)))
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -112,15 +105,6 @@ func (r *Relay) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
-	}
-	return nil
-}
-
-// Ready returns why what is owed is not delivered now: the ledger was last asked for it too long ago. What a delivery meets on its
-// way does not count.
-func (r *Relay) Ready(context.Context) error {
-	if idle := time.Since(r.began) - time.Duration(r.passed.Load()); idle > r.stuck {
-		return fmt.Errorf("the relay has not asked the ledger what is due for %s", idle.Round(time.Second))
 	}
 	return nil
 }

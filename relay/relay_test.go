@@ -525,19 +525,3 @@ func TestADeliveryThatFailsSlowlyIsTriedAgainAfterItsPauseAndNotAfterItsLease(t 
 	tries := o.flows.tried()
 	require.Less(t, tries[1].at.Sub(tries[0].at), 10*time.Second)
 }
-
-func TestARelayIsReadyWhileItAsksTheLedger(t *testing.T) {
-	o := open(t)
-	r, err := relay.New(relay.Config{Ledger: o.Ledger, Flows: o.flows, Logger: zap.NewNop()})
-	require.NoError(t, err)
-	require.NoError(t, r.Ready(t.Context()), "it is about to begin")
-	r.StuckAfter(2 * time.Second) // it asks at least every second
-	require.Eventually(t, func() bool { return r.Ready(t.Context()) != nil }, time.Minute, 10*time.Millisecond, "it does not run")
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	require.Eventually(t, func() bool { return r.Ready(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
-	stop()
-	require.NoError(t, <-done)
-	require.Eventually(t, func() bool { return r.Ready(t.Context()) != nil }, time.Minute, 10*time.Millisecond, "it has ended")
-}

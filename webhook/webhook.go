@@ -54,9 +54,6 @@ type Config struct {
 	// TrustedProxies are the proxies whose X-Forwarded-For says whom a request is from (REDIAL_TRUSTED_PROXIES). Only the
 	// access log asks. Empty: no header is believed, and the log names the peer that connected.
 	TrustedProxies []netip.Prefix
-	// Telling, when set, returns why what was heard is not passed on. While it is not, the webhook says that it is not ready, and
-	// takes what comes all the same.
-	Telling func(context.Context) error
 }
 
 // Webhook is the public handler: POST /notify/{token}, POST /result/{token}, GET /healthz, GET /readyz, and nothing else.
@@ -71,11 +68,7 @@ type Webhook struct {
 func New(c Config) *Webhook {
 	w := &Webhook{Config: c, engine: gin.New(), storeFor: storeFor}
 	// The listener is public: what is wrong with the ledger is for the log.
-	checks := []serve.Check{{Ready: c.Ledger.Ready, Says: "the ledger cannot be written"}}
-	if c.Telling != nil {
-		checks = append(checks, serve.Check{Ready: c.Telling, Says: "what is heard is not told"})
-	}
-	w.probes = serve.NewProbes(c.Logger, checks...)
+	w.probes = serve.NewProbes(c.Logger, serve.Check{Ready: c.Ledger.Ready, Says: "the ledger cannot be written"})
 	// The gateway follows no redirect: a path is right, or it is unknown.
 	w.engine.RedirectTrailingSlash = false
 	w.engine.HandleMethodNotAllowed = false
