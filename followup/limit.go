@@ -1,0 +1,126 @@
+package followup
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// By is what calls are counted by.
+type By string
+
+const (
+	ByNumber  By = "number"  // the target, whoever it belongs to
+	ByContact By = "contact" // the contact, whichever of its numbers is called
+	BySubject By = "subject" // what the calls are about, such as a debt; the contact where none is stated
+)
+
+func bys() []By { return []By{ByNumber, ByContact, BySubject} }
+
+// Limit is how many calls there may be in a time. Every call counts that may have rung a phone: also one that is in doubt.
+type Limit struct {
+	Calls int `json:"calls" yaml:"calls"` // 1 to 1000
+	// Per is over what they are counted: any stretch of time of that length.
+	Per Duration `json:"per,omitempty" yaml:"per"`
+	// PerDay counts the recipient's calendar day instead.
+	PerDay bool `json:"per_day,omitempty" yaml:"per_day"`
+	By     By   `json:"by,omitempty" yaml:"by"` // default number
+}
+
+// maxPer is the longest time that calls are counted over.
+const maxPer = Duration(400 * day)
+
+func (l Limit) validate() error {
+	switch {
+	case l.Calls < 1 || l.Calls > 1000:
+		return fmt.Errorf("calls: %d is out of range: write 1 to 1000", l.Calls)
+	case l.PerDay && l.Per != 0:
+		return fmt.Errorf("per: %s and per_day exclude each other: write one of them", l.Per)
+	case !l.PerDay && (l.Per <= 0 || l.Per > maxPer):
+		return fmt.Errorf("per: %s is out of range: write up to 400d, or per_day: true", l.Per)
+	case l.By != "" && !slices.Contains(bys(), l.By):
+		return fmt.Errorf("by: %q is unknown: write one of %s", l.By, join(bys()))
+	}
+	return nil
+}
+
+func (l Limit) String() string {
+	per := "in " + l.Per.String()
+	if l.PerDay {
+		per = "a day"
+	}
+	return fmt.Sprintf("at most %d calls %s to a %s", l.Calls, per, l.by())
+}
+
+func (l Limit) by() By {
+	if l.By == "" {
+		return ByNumber
+	}
+	return l.By
+}
+
+// next is when another call is within the limit, by the times of the earlier ones, which are in order; now, when it is within it
+// already. Local is where a calendar day is told.
+func (l Limit) next(now time.Time, calls []time.Time, local *time.Location) time.Time {
+	if l.PerDay {
+		y, m, d := now.In(local).Date()
+		midnight := time.Date(y, m, d, 0, 0, 0, 0, local)
+		today := 0
+		for _, c := range calls {
+			if !c.Before(midnight) && !c.After(now) {
+				today++
+			}
+		}
+		if today < l.Calls {
+			return now
+		}
+		return time.Date(y, m, d+1, 0, 0, 0, 0, local)
+	}
+	since := now.Add(-time.Duration(l.Per))
+	var counted []time.Time
+	for _, c := range calls {
+		if c.After(since) {
+			counted = append(counted, c)
+		}
+	}
+	if len(counted) < l.Calls {
+		return now
+	}
+	return counted[len(counted)-l.Calls].Add(time.Duration(l.Per))
+}
+
+// Event is what may start a quiet period.
+type Event string
+
+const (
+	EventConversation Event = "conversation" // a person was spoken to
+	EventRefusal      Event = "refusal"      // a person declined, or does not want to be called
+)
+
+// Quiet is a time without calls after something has happened.
+type Quiet struct {
+	After Event    `json:"after" yaml:"after"`
+	For   Duration `json:"for" yaml:"for"` // at most 400d
+	By    By       `json:"by,omitempty" yaml:"by"`
+}
+
+func (q Quiet) validate() error {
+	switch {
+	case q.After != EventConversation && q.After != EventRefusal:
+		return fmt.Errorf("after: %q is unknown: write %s or %s", q.After, EventConversation, EventRefusal)
+	case q.For <= 0 || q.For > maxPer:
+		return fmt.Errorf("for: %s is out of range: write up to 400d", q.For)
+	case q.By != "" && !slices.Contains(bys(), q.By):
+		return fmt.Errorf("by: %q is unknown: write one of %s", q.By, join(bys()))
+	}
+	return nil
+}
+
+func (q Quiet) String() string {
+	by := q.By
+	if by == "" {
+		by = ByNumber
+	}
+	return strings.TrimSpace(fmt.Sprintf("no call to a %s for %s after a %s", by, q.For, q.After))
+}
