@@ -46,9 +46,9 @@ const (
 	lockFor = "4s"
 	// connections is the size of a process's pool, unless pool_max_conns in the URL says otherwise.
 	connections = 10
-	// groups is how many groups of writes a process has under way at most: while one waits for the disk, the other is written. With
-	// more of them each is smaller, and all take longer.
-	groups = 2
+	// groups is how many groups of writes a process has under way at most: while one waits for the disk, or for a processor, others are
+	// written. With many more of them each is small, and all are slow.
+	groups = 3
 	// groupMost is how many writes share a commit at most: they fail together when one does, and keep their rows until the last is done.
 	groupMost = 64
 	// wholeLock is the advisory lock of the database on which the access to the ledger is kept.

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -29,12 +30,11 @@ func Through(trunk string) CallOption { return func(r *request) { r.dial.Trunk =
 // Tell adds to what the bot is told, over the contact's own metadata.
 func Tell(key string, value any) CallOption {
 	return func(r *request) {
-		metadata := make(map[string]any, len(r.dial.Metadata)+1)
-		for k, v := range r.dial.Metadata {
-			metadata[k] = v
+		r.dial.Metadata = maps.Clone(r.dial.Metadata)
+		if r.dial.Metadata == nil {
+			r.dial.Metadata = map[string]any{}
 		}
-		metadata[key] = value
-		r.dial.Metadata = metadata
+		r.dial.Metadata[key] = value
 	}
 }
 
