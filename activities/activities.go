@@ -90,6 +90,9 @@ type DialoutInput struct {
 	Metadata   map[string]any    `json:"metadata,omitempty"`
 	Dial       followup.Dial     `json:"dial,omitzero"`
 	Lifetime   followup.Duration `json:"lifetime,omitempty"`
+	Rules      followup.Rules    `json:"rules,omitzero"`
+	Subject    string            `json:"subject,omitempty"`  // what the call is about; empty: the contact
+	Consent    *followup.Consent `json:"consent,omitempty"`  // the recipient's; nil: none is known
 	MidCall    bool              `json:"mid_call,omitempty"` // signal while the call is under way, too
 	// Others is whether the contact has other targets, so that a refusal of this one does not end it.
 	Others bool `json:"others,omitempty"`
@@ -108,6 +111,9 @@ func (a *Activities) request(in DialoutInput, info activity.Info) followup.Clear
 		Request:  p.Dial.Request(in.To, caller, trunk, in.Metadata),
 		HearFor:  p.Dial.HearFor(),
 		Lifetime: time.Duration(p.Lifetime),
+		Rules:    in.Rules,
+		Subject:  in.Subject,
+		Consent:  in.Consent,
 		MidCall:  in.MidCall,
 		Others:   in.Others,
 		First:    in.First,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"redial/call"
@@ -27,6 +28,7 @@ const maxMetadata = 16 << 10
 // callFlags are the flags of redial call.
 type callFlags struct {
 	to, id, campaign, flow, input, caller, trunk, policy string
+	zone, subject, consent                               string
 	metadata                                             []string
 	metadataFile                                         string
 	toGiven, wait, json                                  bool
@@ -58,6 +60,9 @@ Exit status: 0 started, or with --wait an outcome exists; 1 it failed or the id 
 	flags.StringVar(&f.caller, "caller", "", "caller id; the worker's KORE_CALLER where none is given")
 	flags.StringVar(&f.trunk, "trunk", "", "trunk; the worker's KORE_TRUNK where none is given")
 	flags.StringVar(&f.policy, "policy", "", "file with the policy, YAML or JSON; the default policy where none is given")
+	flags.StringVar(&f.zone, "zone", "", "the recipient's time zone, like Europe/Paris; guessed from the number where none is given")
+	flags.StringVar(&f.subject, "subject", "", "what the call is about, such as a debt: limits by subject count over all contacts that have it")
+	flags.StringVar(&f.consent, "consent", "", "file with the recipient's consent, YAML or JSON: scope, source, at, expires")
 	flags.StringArrayVar(&f.metadata, "metadata", nil, "key=value for the bot; may be given several times")
 	flags.StringVar(&f.metadataFile, "metadata-json", "", "file with a JSON object for the bot; - reads standard input")
 	flags.BoolVar(&f.wait, "wait", false, "wait for the outcome and print the result")
@@ -123,7 +128,7 @@ func awaitResult(c *cobra.Command, s starter.Starter, started starter.Call, asJS
 
 // runInput makes a run's input from the flags. All of its errors are the user's.
 func (f callFlags) runInput(ctx context.Context, stdin io.Reader) (workflows.Input, error) {
-	in := workflows.Input{ContactID: f.id, Campaign: f.campaign, Caller: f.caller, Trunk: f.trunk}
+	in := workflows.Input{ContactID: f.id, Campaign: f.campaign, Caller: f.caller, Trunk: f.trunk, Subject: f.subject}
 	flow, data, err := f.readFlow(ctx, stdin)
 	if err != nil {
 		return in, err
@@ -137,7 +142,11 @@ func (f callFlags) runInput(ctx context.Context, stdin io.Reader) (workflows.Inp
 			return in, fmt.Errorf("--to: %w", err)
 		}
 	}
+	in.To.Zone = f.zone
 	if in.Policy, err = readPolicy(f.policy); err != nil {
+		return in, err
+	}
+	if in.Consent, err = readConsent(f.consent); err != nil {
 		return in, err
 	}
 	in.Metadata, err = f.readMetadata(stdin)
@@ -159,6 +168,27 @@ func readPolicy(file string) (followup.Policy, error) {
 		return p, fmt.Errorf("--policy %s: %w", file, err)
 	}
 	return p.WithDefaults(), nil
+}
+
+// maxConsent is the largest consent that is read, in bytes.
+const maxConsent = 16 << 10
+
+func readConsent(file string) (*followup.Consent, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := readFile(file, maxConsent)
+	if err != nil {
+		return nil, fmt.Errorf("--consent: %w", err)
+	}
+	var c followup.Consent
+	if err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("--consent %s: %s", file, oneLine(errors.New(yaml.FormatError(err, false, false))))
+	}
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("--consent %s: %w", file, err)
+	}
+	return &c, nil
 }
 
 func (f callFlags) readMetadata(stdin io.Reader) (map[string]any, error) {

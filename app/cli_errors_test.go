@@ -170,14 +170,35 @@ func wrongPolicies(t *testing.T, p program) (mistakes []mistake) {
 		{"no content", "", "the policy is empty"},
 		{"two policies", "name: a\n---\nname: b\n", "write one policy to a file"},
 		{"broken YAML", "on: {busy: [", "line 1"},
-		{"a window, which would be ignored", "window: {timezone: recipient}", "cannot keep window yet"},
-		{"limits, which would be ignored", "limits: [{calls: 3, per: 24h, by: number}]", "cannot keep limits yet"},
+		{"a window without hours", "window: {timezone: recipient}", "line 1: window.timezone: it is the only key"},
+		{"hours that are none", "window: {days: {mon-fri: [9-17]}}", "write them like 09:00-12:30"},
+		{"days that are none", "window: {days: {workdays: ['09:00-17:00']}}", `"workdays" is no set of days`},
+		{"a zone that is none", "window: {timezone: Paris, days: {mon: ['09:00-17:00']}}", "window.timezone"},
+		{"a preset that is none", "window: {presets: [us-atlantis]}", "us-federal"},
+		{"a limit over nothing", "limits: [{calls: 3}]", "limits[0].per"},
+		{"a limit of nothing", "limits: [{calls: 0, per: 24h}]", "limits[0].calls: 0 is out of range"},
+		{"a quiet time after nothing", "quiet: [{after: lunch, for: 7d}]", "quiet[0].after"},
 		{"a webhook that is no URL", "escalate: {webhook: people}", "escalate.webhook"},
 	} {
 		file := p.file(t, strings.ReplaceAll(m.name, " ", "-")+".yaml", m.policy)
 		mistakes = append(mistakes, mistake{m.name, nil, []string{"call", "--to", "+14155550100", "--policy", file}, misuse, []string{"--policy", file, m.says}})
 	}
+	consent := func(name, text string) string { return p.file(t, "consent-"+name+".yaml", text) }
+	federal := p.file(t, "federal.yaml", "window: {presets: [us-federal]}")
+	hours := p.file(t, "hours.yaml", "window: {days: {mon-sun: ['09:00-17:00']}}")
+	with := func(file string) []string {
+		return []string{"call", "--to", "+14155550100", "--policy", federal, "--consent", file}
+	}
 	return append(mistakes,
+		mistake{"no consent where a preset demands one", nil, []string{"call", "--to", "+14155550100", "--policy", federal}, misuse, []string{"consent: it is missing", "us-federal"}},
+		mistake{"a consent that is not there", nil, with("none.yaml"), misuse, []string{"--consent", "none.yaml"}},
+		mistake{"a consent to nothing", nil, with(consent("nothing", "source: form 7\nat: 2026-03-02T10:00:00Z")), misuse, []string{"--consent", "scope: it is missing"}},
+		mistake{"a consent without a time", nil, with(consent("timeless", "{scope: reminders, source: form 7}")), misuse, []string{"--consent", "at: it is missing"}},
+		mistake{"a consent with a key too many", nil, with(consent("key", "{scope: a, source: b, at: 2026-03-02T10:00:00Z, until: never}")), misuse, []string{"--consent", "until"}},
+		mistake{"a consent that ends before it begins", nil, with(consent("ends", "{scope: a, source: b, at: 2026-03-02T10:00:00Z, expires: 2026-03-01T10:00:00Z}")), misuse,
+			[]string{"--consent", "expires"}},
+		mistake{"a SIP address whose zone nobody knows", nil, []string{"call", "--to", "sip:anna@pbx.example.com", "--policy", hours}, misuse, []string{"zone", "state one"}},
+		mistake{"a zone that is none", nil, []string{"call", "--to", "+14155550100", "--zone", "California"}, misuse, []string{"zone", "California"}},
 		mistake{"no file", nil, []string{"call", "--to", "+14155550100", "--policy", "none.yaml"}, misuse, []string{"--policy", "none.yaml", "name a file that can be read"}},
 		mistake{"a folder", nil, []string{"call", "--to", "+14155550100", "--policy", "folder"}, misuse, []string{"--policy", "folder", "name a file that can be read"}})
 }

@@ -1,6 +1,7 @@
 package followup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +20,9 @@ const (
 	ReasonUnreachable Reason = "gateway_unreachable" // the last requests provably placed no call, and the way to the gateway is to blame
 	ReasonRetry       Reason = "retry"               // the policy's delay before the next attempt
 	ReasonCall        Reason = "in_call"             // the attempt is under way
+	ReasonWindow      Reason = "window"              // the calling window is closed, by one of the recipient's clocks
+	ReasonLimit       Reason = "limit"               // there were as many calls as there may be in a time
+	ReasonQuiet       Reason = "quiet"               // something has happened that is followed by a time without calls
 	ReasonResult      Reason = "result"              // the bot has yet to say what the call came to
 	ReasonFlow        Reason = "flow"                // a wait that the flow has chosen itself; the rule says why
 )
@@ -64,6 +68,12 @@ type ClearanceRequest struct {
 	HearFor time.Duration `json:"hear_for"`
 	// Lifetime is how long after it was opened the contact may be dialed; 0: for ever.
 	Lifetime time.Duration `json:"lifetime,omitempty"`
+	// Rules are who may be called, when and how often.
+	Rules Rules `json:"rules,omitzero"`
+	// Subject is what the call is about; empty: the contact.
+	Subject string `json:"subject,omitempty"`
+	// Consent is the recipient's; nil: none is known.
+	Consent *Consent `json:"consent,omitempty"`
 	// MidCall asks for signals while the call is under way, not only at its end.
 	MidCall bool `json:"mid_call,omitempty"`
 	// Owner tells executions of the same attempt apart.
@@ -78,6 +88,9 @@ type ClearanceRequest struct {
 func (r ClearanceRequest) Claim() Claim {
 	return Claim{WorkflowID: r.WorkflowID, FirstRunID: r.FirstRunID, ContactID: r.ContactID, Campaign: r.Campaign, Target: r.Request.To.URI}
 }
+
+// SubjectKey is what calls are counted by that are about the same: the subject, or the contact where none is stated.
+func (r ClearanceRequest) SubjectKey() string { return cmp.Or(r.Subject, r.WorkflowID) }
 
 // Begins tells whether the request may be the first that a ledger hears of its contact.
 func (r ClearanceRequest) Begins() bool { return r.N == 1 || r.First == 1 }
@@ -122,6 +135,14 @@ type Facts struct {
 	Now       time.Time
 	ExpiresAt time.Time // of the contact; zero: never
 
+	Key     string      // of the attempt
+	Target  call.Target // who is called
+	Ring    time.Duration
+	Rules   Rules
+	Consent *Consent                // of the recipient; nil: none is known
+	Calls   map[By][]time.Time      // earlier calls that may have rung a phone, by what Rules.Count asks for, in order
+	Last    map[Happening]time.Time // what has happened, of what Rules.Happened asks for
+
 	Allowed    bool   // the target is among those that this deployment may dial
 	Suppressed string // why the number must not be called; empty: it may
 
@@ -150,7 +171,13 @@ func Clear(f Facts) (*Hold, *Refusal) {
 	if r := f.refusal(); r != nil {
 		return nil, r
 	}
-	h := f.hold()
+	h, r := f.ruled()
+	if r != nil {
+		return nil, r
+	}
+	if h == nil {
+		h = f.hold()
+	}
 	if h != nil && !f.ExpiresAt.IsZero() && h.Until.After(f.ExpiresAt) {
 		h.Until = f.ExpiresAt
 	}
@@ -166,6 +193,14 @@ func (f Facts) refusal() *Refusal {
 		return &Refusal{call.OutcomeSuppressed, f.Suppressed, "suppression"}
 	case !f.ExpiresAt.IsZero() && !f.Now.Before(f.ExpiresAt):
 		return &Refusal{call.OutcomeExpired, "the contact's lifetime is over", "lifetime"}
+	}
+	if rule := f.Rules.ConsentNeeded(); rule != "" {
+		switch c := f.Consent; {
+		case c == nil:
+			return &Refusal{call.OutcomeSuppressed, "no consent of the recipient is known", rule}
+		case f.Now.Before(c.At) || !c.Expires.IsZero() && !f.Now.Before(c.Expires):
+			return &Refusal{call.OutcomeSuppressed, "the recipient's consent does not hold now", rule}
+		}
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package followup
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,6 +50,7 @@ type Claim struct {
 // Contact is what a decision is made from: when the contact was opened, and its attempts in the order of their numbers.
 type Contact struct {
 	OpenedAt time.Time
+	Target   call.Target // of the last attempt
 	Attempts []call.Attempt
 }
 
@@ -79,13 +82,45 @@ func (p Policy) Decide(c Contact, now time.Time) Decision {
 			Reason: fmt.Sprintf("%s, and all %d attempts are used", disposition, p.Attempts)}
 	}
 	delay := rule.Retry[same-1]
-	at := now.Add(delay.wait())
-	if end := c.OpenedAt.Add(time.Duration(p.Lifetime)); at.After(end) {
-		return Decision{Action: ActionFinish, Outcome: call.OutcomeExpired, Rule: p.Name + ": lifetime",
+	end := c.OpenedAt.Add(time.Duration(p.Lifetime))
+	at, moved, err := p.when(c, now, end, delay)
+	if err != nil || at.After(end) {
+		return Decision{Action: ActionFinish, Outcome: call.OutcomeExpired, Rule: cmp.Or(moved, p.Name+": lifetime"),
 			Reason: fmt.Sprintf("%s, and the next attempt would be after the lifetime of %s", disposition, p.Lifetime)}
 	}
-	return Decision{Action: ActionRetry, At: at, Rule: fmt.Sprintf("%s.retry[%d]: %s", key, same-1, delay),
-		Reason: fmt.Sprintf("%s, retry %d of %d", disposition, same, len(rule.Retry))}
+	rules := fmt.Sprintf("%s.retry[%d]: %s", key, same-1, delay)
+	if moved != "" {
+		rules += ", moved by " + moved
+	}
+	return Decision{Action: ActionRetry, At: at, Rule: rules, Reason: fmt.Sprintf("%s, retry %d of %d", disposition, same, len(rule.Retry))}
+}
+
+// errNever says that a window does not open in time.
+var errNever = errors.New("the calling window does not open in time")
+
+// when is when a retry is made: after its delay, or, where that is outside the calling window, in the next part of the day in which
+// the contact was not called yet. Moved is the rule that was in the way.
+func (p Policy) when(c Contact, now, end time.Time, delay Delay) (at time.Time, moved string, err error) {
+	if p.Window.IsZero() {
+		return now.Add(delay.wait()), "", nil
+	}
+	o, err := p.Window.forTarget(p.Name, c.Target)
+	if err != nil {
+		return now, p.Name + ": window", err
+	}
+	var tried []time.Time
+	for _, a := range c.Attempts {
+		tried = append(tried, a.DialedAt)
+	}
+	want := now
+	if !delay.NextWindow {
+		want = now.Add(delay.wait())
+	}
+	at, moved, found := o.place(want, end, p.Dial.ring(), delay.NextWindow, tried, c.Attempts[len(c.Attempts)-1].Key)
+	if !found {
+		return end, moved, errNever
+	}
+	return at, moved, nil
 }
 
 // exhausted is what follows when a disposition has no retry left, or when another try would only fail again.

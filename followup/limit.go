@@ -21,12 +21,43 @@ func bys() []By { return []By{ByNumber, ByContact, BySubject} }
 // Limit is how many calls there may be in a time. Every call counts that may have rung a phone: also one that is in doubt.
 type Limit struct {
 	Calls int `json:"calls" yaml:"calls"` // 1 to 1000
-	// Per is over what they are counted: any stretch of time of that length.
-	Per Duration `json:"per,omitempty" yaml:"per"`
-	// PerDay counts the recipient's calendar day instead.
-	PerDay bool `json:"per_day,omitempty" yaml:"per_day"`
-	By     By   `json:"by,omitempty" yaml:"by"` // default number
+	// Per is over what they are counted.
+	Per Span `json:"per" yaml:"per"`
+	By  By   `json:"by,omitempty" yaml:"by"` // default number
 }
+
+// Span is a time over which calls are counted: any stretch of that length, or the recipient's calendar day, which is written
+// "day".
+type Span struct {
+	For Duration
+	Day bool
+}
+
+func (s Span) String() string {
+	if s.Day {
+		return "day"
+	}
+	return s.For.String()
+}
+
+// MarshalText and UnmarshalText are the written form, in YAML and JSON alike.
+func (s Span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+func (s *Span) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == "day" {
+		*s = Span{Day: true}
+		return nil
+	}
+	length, err := ParseDuration(string(text))
+	if err != nil {
+		return &valueError{string(text), "is no time to count over: write it like 24h or 7d, or day for a calendar day"}
+	}
+	*s = Span{For: length}
+	return nil
+}
+
+// UnmarshalYAML reads the written form.
+func (s *Span) UnmarshalYAML(unmarshal func(any) error) error { return unmarshalText(s, unmarshal) }
 
 // maxPer is the longest time that calls are counted over.
 const maxPer = Duration(400 * day)
@@ -35,10 +66,8 @@ func (l Limit) validate() error {
 	switch {
 	case l.Calls < 1 || l.Calls > 1000:
 		return fmt.Errorf("calls: %d is out of range: write 1 to 1000", l.Calls)
-	case l.PerDay && l.Per != 0:
-		return fmt.Errorf("per: %s and per_day exclude each other: write one of them", l.Per)
-	case !l.PerDay && (l.Per <= 0 || l.Per > maxPer):
-		return fmt.Errorf("per: %s is out of range: write up to 400d, or per_day: true", l.Per)
+	case !l.Per.Day && (l.Per.For <= 0 || l.Per.For > maxPer):
+		return fmt.Errorf("per: %s is out of range: write up to 400d, or day", l.Per)
 	case l.By != "" && !slices.Contains(bys(), l.By):
 		return fmt.Errorf("by: %q is unknown: write one of %s", l.By, join(bys()))
 	}
@@ -47,23 +76,23 @@ func (l Limit) validate() error {
 
 func (l Limit) String() string {
 	per := "in " + l.Per.String()
-	if l.PerDay {
-		per = "a day"
+	if l.Per.Day {
+		per = "on a day"
 	}
-	return fmt.Sprintf("at most %d calls %s to a %s", l.Calls, per, l.by())
+	return fmt.Sprintf("at most %d calls %s to a %s", l.Calls, per, l.By.orNumber())
 }
 
-func (l Limit) by() By {
-	if l.By == "" {
+func (b By) orNumber() By {
+	if b == "" {
 		return ByNumber
 	}
-	return l.By
+	return b
 }
 
 // next is when another call is within the limit, by the times of the earlier ones, which are in order; now, when it is within it
 // already. Local is where a calendar day is told.
 func (l Limit) next(now time.Time, calls []time.Time, local *time.Location) time.Time {
-	if l.PerDay {
+	if l.Per.Day {
 		y, m, d := now.In(local).Date()
 		midnight := time.Date(y, m, d, 0, 0, 0, 0, local)
 		today := 0
@@ -77,7 +106,7 @@ func (l Limit) next(now time.Time, calls []time.Time, local *time.Location) time
 		}
 		return time.Date(y, m, d+1, 0, 0, 0, 0, local)
 	}
-	since := now.Add(-time.Duration(l.Per))
+	since := now.Add(-time.Duration(l.Per.For))
 	var counted []time.Time
 	for _, c := range calls {
 		if c.After(since) {
@@ -87,7 +116,7 @@ func (l Limit) next(now time.Time, calls []time.Time, local *time.Location) time
 	if len(counted) < l.Calls {
 		return now
 	}
-	return counted[len(counted)-l.Calls].Add(time.Duration(l.Per))
+	return counted[len(counted)-l.Calls].Add(time.Duration(l.Per.For))
 }
 
 // Event is what may start a quiet period.
@@ -118,9 +147,5 @@ func (q Quiet) validate() error {
 }
 
 func (q Quiet) String() string {
-	by := q.By
-	if by == "" {
-		by = ByNumber
-	}
-	return strings.TrimSpace(fmt.Sprintf("no call to a %s for %s after a %s", by, q.For, q.After))
+	return fmt.Sprintf("no call to a %s for %s after a %s", q.By.orNumber(), q.For, q.After)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,10 +17,6 @@ import (
 
 // MaxPolicySize is the largest policy that is read, in bytes.
 const MaxPolicySize = 256 << 10
-
-// notYet are keys of the format whose rules this version cannot keep. A policy that has one is refused: dialing on
-// while a window or a cap is ignored would be worse than not dialing.
-var notYet = []string{"window", "limits"}
 
 // Parse reads a policy in YAML or JSON. Unknown keys, wrong types and values out of range are errors that name the line
 // where the parser knows it, and the key.
@@ -45,8 +40,11 @@ func Parse(data []byte) (Policy, error) {
 	}
 	if err := p.Validate(); err != nil {
 		key, problem, _ := strings.Cut(err.Error(), ": ")
-		if line := lineOf(data, func(path string, _ *token.Token) bool { return path == "$."+key }); line > 0 {
-			return Policy{}, fmt.Errorf("line %d: %s: %s", line, key, problem)
+		// A key that is missing has no line; the mapping that should hold it has one.
+		for k := key; k != ""; k = k[:max(0, strings.LastIndexAny(k, ".["))] {
+			if line := lineOf(data, func(path string, _ *token.Token) bool { return path == "$."+k }); line > 0 {
+				return Policy{}, fmt.Errorf("line %d: %s: %s", line, key, problem)
+			}
 		}
 		return Policy{}, err
 	}
@@ -71,9 +69,6 @@ func explain(err error, data []byte) error {
 	var kind *yaml.TypeError
 	if errors.As(err, &kind) {
 		message = fmt.Sprintf("%q is not %s", found.Value, kindOf(kind.DstType))
-	}
-	if slices.Contains(notYet, found.Value) {
-		return fmt.Errorf("line %d: %s: this version cannot keep %s yet, and does not dial while ignoring it", found.Position.Line, found.Value, found.Value)
 	}
 	if kind != nil {
 		return at(data, message, func(_ string, t *token.Token) bool { return t.Position.Offset == found.Position.Offset })

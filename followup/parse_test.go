@@ -119,9 +119,17 @@ func TestWhatIsWrongIsRefusedInOneLineThatNamesIt(t *testing.T) {
 		{"\tname: x", nil},
 		{"name: \xff\xfe", nil},
 		{"name: x # " + strings.Repeat("x", followup.MaxPolicySize), []string{"256 KiB"}},
-		{"window: {timezone: recipient}", []string{"line 1", "window", "cannot keep"}},
-		{"name: x\nlimits: [{calls: 3, per: 24h, by: number}]", []string{"line 2", "limits", "cannot keep"}},
-		{`{"limits": []}`, []string{"limits", "cannot keep"}},
+		{"window: {timezone: recipient}", []string{"line 1", "window", "days, holidays or presets"}},
+		{"name: x\nwindow:\n  timezone: Mars/Olympus\n  days: {mon: [\"09:00-10:00\"]}", []string{"line 3", "window.timezone", "Mars/Olympus"}},
+		{"name: x\nwindow:\n  days:\n    mon: [\"9-10\"]", []string{"line 4", "09:00-12:30"}},
+		{"name: x\nwindow:\n  days: {mon-sun: [\"09:00-10:00\"], tue: [\"09:00-10:00\"]}", []string{"line 3", "tue", "name each day once"}},
+		{"name: x\nwindow:\n  presets: [us-atlantis]", []string{"line 3", "us-atlantis", "us-federal"}},
+		{"window: {days: {mon: [\"09:00-10:00\"]}, holidays: [25.12.2026]}", []string{"line 1", "holidays", "2026-12-25"}},
+		{"name: x\nlimits: [{calls: 0, per: 24h}]", []string{"line 2", "limits[0].calls", "1 to 1000"}},
+		{"name: x\nlimits: [{calls: 3, per: fortnight}]", []string{"line 2", "fortnight", "24h or 7d"}},
+		{"name: x\nlimits: [{calls: 3}]", []string{"line 2", "limits[0].per", "400d"}},
+		{"name: x\nlimits: [{calls: 3, per: day, by: name}]", []string{"line 2", "limits[0].by", "number, contact, subject"}},
+		{"name: x\nquiet: [{after: lunch, for: 7d}]", []string{"line 2", "quiet[0].after", "conversation"}},
 	} {
 		t.Run(fmt.Sprintf("%.40q", c.policy), func(t *testing.T) {
 			p, err := followup.Parse([]byte(c.policy))

@@ -2,6 +2,7 @@ package followup
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -23,6 +24,12 @@ type Policy struct {
 	// Lifetime is how long after its start a contact may still be dialed. Default 14d, at most 365d.
 	Lifetime Duration `json:"lifetime,omitempty" yaml:"lifetime"`
 	Dial     Dial     `json:"dial,omitzero" yaml:"dial"`
+	// Window is when the phone may ring. Without one any time will do.
+	Window Window `json:"window,omitzero" yaml:"window"`
+	// Limits are how many calls there may be in a time, at most 20; those of the window's presets hold beside them.
+	Limits []Limit `json:"limits,omitempty" yaml:"limits"`
+	// Quiet are times without calls after something has happened, at most 20; those of the window's presets hold beside them.
+	Quiet []Quiet `json:"quiet,omitempty" yaml:"quiet"`
 	// On is the rule for each disposition; one without a rule has that of DefaultRules.
 	On       map[call.Disposition]Rule `json:"on,omitempty" yaml:"on"`
 	Escalate Escalation                `json:"escalate,omitzero" yaml:"escalate"`
@@ -196,6 +203,11 @@ func (d Dial) Request(to call.Target, caller, trunk string, metadata map[string]
 	}
 }
 
+// ring is how long after its clearance a phone may ring.
+func (d Dial) ring() time.Duration {
+	return time.Duration(cmp.Or(d.RingTimeout, DefaultRingTimeout)) + SendWithin
+}
+
 // HearFor is how long after its dial a call may be under way, heard of or not.
 func (d Dial) HearFor() time.Duration { return time.Duration(d.RingTimeout + d.MaxCall + d.Grace) }
 
@@ -232,6 +244,9 @@ func (p Policy) Validate() error {
 	}
 	if err := p.Dial.validate(); err != nil {
 		return fmt.Errorf("dial.%w", err)
+	}
+	if err := p.rules().validate(); err != nil {
+		return err
 	}
 	for _, disposition := range call.Dispositions() {
 		rule, written := p.On[disposition]

@@ -31,11 +31,27 @@ type Window struct {
 // IsZero tells whether the window has no rule at all.
 func (w Window) IsZero() bool { return len(w.Days) == 0 && len(w.Presets) == 0 && len(w.Holidays) == 0 }
 
+// NeedsZone tells whether the window goes by the recipient's clock.
+func (w Window) NeedsZone() bool {
+	if (len(w.Days) > 0 || len(w.Holidays) > 0) && (w.Timezone == "" || w.Timezone == Recipient) {
+		return true
+	}
+	for _, name := range w.Presets {
+		if p, known := FindPreset(name); known && len(p.Days) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (w Window) validate() error {
 	if w.Timezone != "" && w.Timezone != Recipient {
 		if _, err := phone.Zone(w.Timezone); err != nil {
 			return fmt.Errorf("timezone: %w, or %s", err, Recipient)
 		}
+	}
+	if w.IsZero() && w.Timezone != "" {
+		return errors.New("timezone: it is the only key: name days, holidays or presets, or leave the window out")
 	}
 	if _, err := w.schedule(); err != nil {
 		return err

@@ -78,8 +78,8 @@ func (t *tx) store(row *attemptRow) error {
 	case t.now.Before(row.lineUntil):
 		row.lineUntil = t.now
 	}
-	if err := t.exec(`UPDATE attempts SET state = ?, disposition = ?, attempt = ?, resend = ?, line_until = ?, rate_until = ?, decision = ? WHERE key = ?`,
-		a.State, a.Disposition, folded, row.resend, micros(row.lineUntil), micros(row.rateUntil), decided, a.Key); err != nil {
+	if err := t.exec(`UPDATE attempts SET state = ?, disposition = ?, attempt = ?, resend = ?, line_until = ?, rate_until = ?, decision = ?, ended_at = ? WHERE key = ?`,
+		a.State, a.Disposition, folded, row.resend, micros(row.lineUntil), micros(row.rateUntil), decided, micros(a.EndedAt), a.Key); err != nil {
 		return err
 	}
 	if !over {

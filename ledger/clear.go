@@ -155,6 +155,9 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 	if r.Lifetime > 0 {
 		f.ExpiresAt = c.openedAt.Add(r.Lifetime)
 	}
+	if err := t.rules(r, &f); err != nil {
+		return f, err
+	}
 	if _, err := t.get(`SELECT reason FROM suppressions WHERE target = ?`, []any{r.Request.To.URI}, &f.Suppressed); err != nil {
 		return f, err
 	}
@@ -208,7 +211,17 @@ func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Fact
 		return call.Attempt{}, err
 	}
 	return row.attempt, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "cleared", reason: "no rule forbids the call",
-		rule: "clearance", evidence: map[string]any{"lines": f.Lines, "lines_used": f.LinesUsed, "rate": f.Rate, "rate_used": f.RateUsed, "reserved": f.LinesReserved}})
+		rule: "clearance", evidence: cleared{f.Evidence(), f.Lines, f.LinesUsed, f.Rate, f.RateUsed, f.LinesReserved}})
+}
+
+// cleared is the evidence that a dial leaves.
+type cleared struct {
+	followup.Evidence
+	Lines     int `json:"lines"`
+	LinesUsed int `json:"lines_used"`
+	Rate      int `json:"rate"`
+	RateUsed  int `json:"rate_used"`
+	Reserved  int `json:"reserved"`
 }
 
 // record writes the row of an attempt that is dialed, its first or over one that provably placed no call.
@@ -222,14 +235,14 @@ func (t *tx) record(r followup.ClearanceRequest, a call.Attempt, window time.Dur
 		return err
 	}
 	sendBy := a.DialedAt.Add(followup.SendWithin)
-	changed, err := t.change(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
+	changed, err := t.change(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call, dialed_at, subject)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
-			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call,
+			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call, dialed_at = excluded.dialed_at, subject = excluded.subject,
 			sends = attempts.sends + 1, resend = FALSE, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
 		WHERE attempts.state = 'not_placed'`,
 		r.Key, r.WorkflowID, r.N, r.Request.To.URI, a.State, folded, request, r.Owner, micros(sendBy),
-		micros(sendBy.Add(settleAfterDial+window)), micros(a.HearUntil), r.MidCall)
+		micros(sendBy.Add(settleAfterDial+window)), micros(a.HearUntil), r.MidCall, micros(a.DialedAt), r.SubjectKey())
 	if err == nil && changed != 1 {
 		err = fmt.Errorf("attempt %s changed hands: it may not be sent", r.Key)
 	}

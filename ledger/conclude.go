@@ -28,7 +28,13 @@ func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy) (f
 		if err != nil {
 			return err
 		}
-		d = p.Decide(followup.Contact{OpenedAt: contact.openedAt, Attempts: upTo(attempts, row.attempt.N)}, t.now)
+		var request call.DialRequest
+		if !p.Window.IsZero() {
+			if request, err = t.request(key); err != nil {
+				return err
+			}
+		}
+		d = p.Decide(followup.Contact{OpenedAt: contact.openedAt, Target: request.To, Attempts: upTo(attempts, row.attempt.N)}, t.now)
 		row.decision = recordedDecision{row.attempt.Disposition, d}
 		if err := t.store(&row); err != nil {
 			return err
@@ -79,12 +85,18 @@ func (t *tx) turn(workflowID string, a call.Attempt, d followup.Decision, p foll
 	if err != nil {
 		return err
 	}
-	var request call.DialRequest
-	if _, err := t.get(`SELECT request FROM attempts WHERE key = ?`, []any{a.Key}, document{&request}); err != nil {
+	request, err := t.request(a.Key)
+	if err != nil {
 		return err
 	}
 	return t.escalate(followup.Escalated{WorkflowID: workflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Target, Reason: d.Reason,
 		Rule: d.Rule, At: t.now, Metadata: request.Metadata, Attempts: c.Attempts}, p.Escalate.Webhook)
+}
+
+// request is what the gateway was asked for an attempt.
+func (t *tx) request(key string) (r call.DialRequest, err error) {
+	_, err = t.get(`SELECT request FROM attempts WHERE key = ?`, []any{key}, document{&r})
+	return r, err
 }
 
 // story is a contact with its attempts in order.

@@ -35,8 +35,8 @@ func (l *Ledger) ReceiveResult(ctx ctx, key string, raw []byte, r call.BotResult
 		if err != nil || repeated {
 			return err
 		}
-		if err := t.exec(`INSERT INTO results (attempt_key, received_at, raw, result, note) VALUES (?, ?, ?, ?, ?)`,
-			key, micros(t.now), raw, understood, note); err != nil || note != "" {
+		if err := t.exec(`INSERT INTO results (attempt_key, received_at, raw, result, note, kind) VALUES (?, ?, ?, ?, ?, ?)`,
+			key, micros(t.now), raw, understood, note, r.Kind); err != nil || note != "" {
 			return err
 		}
 		return t.tellResult(row.workflowID, key)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -65,6 +66,33 @@ func (s Starter) check(in *workflows.Input) error {
 	}
 	if err := in.Policy.Validate(); err != nil {
 		return &InputError{"policy", err.Error()}
+	}
+	return checkRules(in)
+}
+
+// maxSubject is the longest subject, in bytes.
+const maxSubject = 120
+
+// checkRules refuses what the policy's rules would refuse at each dial.
+func checkRules(in *workflows.Input) error {
+	if len(in.Subject) > maxSubject {
+		return &InputError{"subject", fmt.Sprintf("%d bytes are too long: write at most %d", len(in.Subject), maxSubject)}
+	}
+	if in.Consent != nil {
+		if err := in.Consent.Validate(); err != nil {
+			return &InputError{"consent." + strings.SplitN(err.Error(), ": ", 2)[0], strings.SplitN(err.Error(), ": ", 2)[1]}
+		}
+	}
+	if rule := in.Policy.Rules().ConsentNeeded(); rule != "" && in.Consent == nil {
+		return &InputError{"consent", fmt.Sprintf("it is missing, and %s demands one: say to what was consented, where that is on record, and when", rule)}
+	}
+	if in.To.Zone != "" {
+		if _, err := phone.Zone(in.To.Zone); err != nil {
+			return &InputError{"zone", err.Error()}
+		}
+	}
+	if zones, _ := phone.Zones(in.To); in.To.URI != "" && len(zones) == 0 && in.Policy.Window.NeedsZone() {
+		return &InputError{"zone", fmt.Sprintf("none is known for %s, and the policy has a calling window: state one, like Europe/Paris", in.To)}
 	}
 	return nil
 }

@@ -79,7 +79,8 @@ func (r *request) react(name string, due func(call.Attempt) bool, do Reaction) {
 func (f *Flow) request(options []CallOption) request {
 	f.numbered++
 	r := request{dial: activities.DialoutInput{N: f.numbered, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign,
-		To: f.in.To, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata, Dial: f.in.Policy.Dial, Lifetime: f.in.Policy.Lifetime}}
+		To: f.in.To, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata, Dial: f.in.Policy.Dial, Lifetime: f.in.Policy.Lifetime,
+		Rules: f.in.Policy.Rules(), Subject: f.in.Subject, Consent: f.in.Consent}}
 	for _, o := range options {
 		o(&r)
 	}

@@ -64,6 +64,10 @@ type Input struct {
 	Trunk     string          `json:"trunk,omitempty"`  // empty: the deployment's
 	Metadata  map[string]any  `json:"metadata,omitempty"`
 	Policy    followup.Policy `json:"policy"`
+	// Subject is what the calls are about, such as a debt: limits by subject count over all its contacts. Empty: the contact.
+	Subject string `json:"subject,omitempty"`
+	// Consent is the recipient's consent to be called; nil: none is known. Some presets demand one.
+	Consent *followup.Consent `json:"consent,omitempty"`
 	Data      json.RawMessage `json:"data,omitempty"` // the flow's own input, as Definition.Parse returns it
 	Earlier   *Earlier        `json:"earlier,omitempty"`
 }
