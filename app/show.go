@@ -66,6 +66,14 @@ func openExisting(ctx context.Context, cfg config.Config) (*ledger.Ledger, error
 	return openLedger(ctx, cfg, ledger.Options{})
 }
 
+// untilWhen says when a wait ends.
+func untilWhen(h followup.Hold) string {
+	if !h.NotBefore.IsZero() {
+		return "until " + stamp(h.NotBefore) + ", then in its turn"
+	}
+	return "until " + stamp(h.Until) + " at the latest"
+}
+
 // overdue tells whether what an open contact waits for has happened, and only its flow is still to notice.
 func (s shown) overdue(now time.Time) bool {
 	const slack = 10 * time.Second
@@ -156,7 +164,7 @@ func printContact(w io.Writer, s shown) {
 	case s.Wait != nil && s.overdue(time.Now()):
 		fmt.Fprintf(w, "waits    for a worker: its wait (%s, until %s) is over, and its flow has not gone on\n", s.Wait.Reason, stamp(s.Wait.Until))
 	case s.Wait != nil:
-		fmt.Fprintf(w, "waits    %s, until %s at the latest  [%s]\n", s.Wait.Reason, stamp(s.Wait.Until), s.Wait.Rule)
+		fmt.Fprintf(w, "waits    %s, %s  [%s]\n", s.Wait.Reason, untilWhen(*s.Wait), s.Wait.Rule)
 		if s.Wait.Event != "" {
 			fmt.Fprintf(w, "         or until %s\n", s.Wait.Event)
 		}

@@ -118,6 +118,17 @@ type Hold struct {
 	Until  time.Time `json:"until"`
 	Event  string    `json:"event,omitempty"` // what ends the wait before its time
 	Queued bool      `json:"queued,omitempty"`
+	// NotBefore is when what is waited for happens at the earliest; zero: at any time. From then on the queue wakes those who wait for
+	// it, in order.
+	NotBefore time.Time `json:"not_before,omitzero"`
+}
+
+// Next is when the wait probably ends.
+func (h Hold) Next() time.Time {
+	if !h.NotBefore.IsZero() {
+		return h.NotBefore
+	}
+	return h.Until
 }
 
 // Refusal ends a contact without a further call.

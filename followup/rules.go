@@ -195,6 +195,7 @@ func (f Facts) ruled() (*Hold, *Refusal) {
 		case h.Until.Equal(at) && h.Reason == "":
 			return nil, nil
 		case h.Until.Equal(at):
+			h.NotBefore, h.Until, h.Queued = at, f.turn(at), true
 			return &h, nil
 		case !h.Until.Before(horizon):
 			return nil, &Refusal{call.OutcomeExpired, "no call is allowed within the contact's lifetime", h.Rule}

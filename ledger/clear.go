@@ -72,7 +72,7 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 
 // held is a wait that ends at a time of this machine's clock.
 func (t *tx) held(h followup.Hold) followup.Clearance {
-	h.Until = t.here(h.Until)
+	h.Until, h.NotBefore = t.here(h.Until), t.here(h.NotBefore)
 	return followup.Clearance{Held: &h}
 }
 
@@ -191,7 +191,7 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 		return f, err
 	}
 	f.NumberUntil = moment(numberUntil)
-	_, err = t.get(`SELECT COUNT(*) FROM queue WHERE arrived_at < ?`, []any{arrived}, &f.Ahead)
+	_, err = t.get(`SELECT COUNT(*) FROM queue WHERE arrived_at < ? AND not_before <= ?`, []any{arrived, micros(t.now)}, &f.Ahead)
 	return f, err
 }
 
@@ -251,7 +251,7 @@ func (t *tx) record(r followup.ClearanceRequest, a call.Attempt, window time.Dur
 
 func (t *tx) hold(r followup.ClearanceRequest, h followup.Hold) error {
 	if h.Queued {
-		if err := t.enqueue(r); err != nil {
+		if err := t.enqueue(r, h.NotBefore); err != nil {
 			return err
 		}
 		// It may have been woken and cannot use it: the next may.
@@ -264,7 +264,7 @@ func (t *tx) hold(r followup.ClearanceRequest, h followup.Hold) error {
 	if err := t.waitFor(r.WorkflowID, h); err != nil {
 		return err
 	}
-	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Until})
+	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Next()})
 }
 
 func (t *tx) refuse(r followup.ClearanceRequest, f followup.Refusal, open bool) error {

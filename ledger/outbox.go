@@ -201,11 +201,12 @@ func (t *tx) next() (time.Time, error) {
 	_, err := t.get(`SELECT COALESCE(MIN(at), 0) FROM (
 			SELECT MIN(due_at) AS at FROM outbox WHERE delivered_at = 0
 			UNION ALL SELECT MIN(woken_until) FROM queue WHERE woken_until > ?
+			UNION ALL SELECT MIN(not_before) FROM queue WHERE not_before > ?
 			UNION ALL SELECT MIN(line_until) FROM attempts WHERE line_until > ? AND EXISTS (SELECT 1 FROM queue)
 			UNION ALL SELECT MIN(rate_until) FROM attempts WHERE rate_until > ? AND EXISTS (SELECT 1 FROM queue)
 			UNION ALL SELECT MIN(paused_until) FROM accounts WHERE paused_until > ? AND EXISTS (SELECT 1 FROM queue)
 			UNION ALL SELECT MIN(send_by) + ? FROM attempts WHERE state = 'dialing' AND send_by > ? AND EXISTS (SELECT 1 FROM queue)
 		) AS times WHERE at IS NOT NULL`,
-		[]any{now, now, now, now, settleAfterDial.Microseconds(), micros(t.now.Add(-settleAfterDial))}, &at)
+		[]any{now, now, now, now, now, settleAfterDial.Microseconds(), micros(t.now.Add(-settleAfterDial))}, &at)
 	return t.here(moment(at)), err
 }

@@ -120,12 +120,12 @@ func (t *tx) grant() error {
 	// Two contacts of one number must not be woken together: the second would only be held again.
 	var next []string
 	// The cast in LIMIT keeps SQLite from compiling the query anew for every value.
-	err = t.each(`SELECT q.workflow_id FROM queue q WHERE +q.woken_until = 0 AND NOT q.missed
+	err = t.each(`SELECT q.workflow_id FROM queue q WHERE +q.woken_until = 0 AND NOT q.missed AND q.not_before <= ?
 			AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.target = q.target AND a.line_until > ?)
-			AND NOT EXISTS (SELECT 1 FROM queue o WHERE o.target = q.target AND o.workflow_id <> q.workflow_id
+			AND NOT EXISTS (SELECT 1 FROM queue o WHERE o.target = q.target AND o.workflow_id <> q.workflow_id AND o.not_before <= ?
 				AND (o.woken_until > 0 OR NOT o.missed
 					AND (o.class, -o.weight, o.arrived_at, o.workflow_id) < (q.class, -q.weight, q.arrived_at, q.workflow_id)))
-			ORDER BY q.class, q.weight DESC, q.arrived_at, q.workflow_id LIMIT CAST(? AS INTEGER)`, []any{now, n},
+			ORDER BY q.class, q.weight DESC, q.arrived_at, q.workflow_id LIMIT CAST(? AS INTEGER)`, []any{now, now, now, n},
 		func(scan func(...any) error) error {
 			var id string
 			err := scan(&id)
@@ -146,9 +146,9 @@ func (t *tx) grant() error {
 	return nil
 }
 
-// waiting tells whether anybody is in the queue.
+// waiting tells whether anybody is in the queue whose time has come.
 func (t *tx) waiting() (bool, error) {
-	return t.get(`SELECT 1 FROM queue LIMIT 1`, nil, new(int))
+	return t.get(`SELECT 1 FROM queue WHERE not_before <= ? LIMIT 1`, []any{micros(t.now)}, new(int))
 }
 
 // watch makes the relay look at its clock again when somebody waits: what it slept for may come sooner now.
@@ -160,15 +160,15 @@ func (t *tx) watch() error {
 
 // enqueue puts a held contact into the queue, or keeps it at its place there; a promise made to it is over. What it waits
 // for may be a matter of time alone, and the relay has to know that somebody waits.
-func (t *tx) enqueue(r followup.ClearanceRequest) error {
+func (t *tx) enqueue(r followup.ClearanceRequest, notBefore time.Time) error {
 	class := classFirst
 	if r.N > 1 {
 		class = classRetry
 	}
 	t.owed = true
-	return t.exec(`INSERT INTO queue (workflow_id, target, class, arrived_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (workflow_id) DO UPDATE SET woken_until = 0, missed = FALSE, target = excluded.target`,
-		r.WorkflowID, r.Request.To.URI, class, micros(t.now))
+	return t.exec(`INSERT INTO queue (workflow_id, target, class, arrived_at, not_before) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (workflow_id) DO UPDATE SET woken_until = 0, missed = FALSE, target = excluded.target, not_before = excluded.not_before`,
+		r.WorkflowID, r.Request.To.URI, class, micros(t.now), micros(notBefore))
 }
 
 // leave takes a contact out of the queue, and tells whether it was there.

@@ -191,12 +191,11 @@ func (f *Flow) dialout(ctx workflow.Context, in activities.DialoutInput) (activi
 
 // hold sleeps until the hold ends, by its time or by a wake that came after the dial was asked for.
 func (f *Flow) hold(ctx workflow.Context, d activities.DialoutInput, woken int, h followup.Hold) error {
-	err := f.upsert(ctx, StateHeld, AttributeReason.ValueSet(string(h.Reason)), AttributeNextAction.ValueSet(h.Until))
+	err := f.upsert(ctx, StateHeld, AttributeReason.ValueSet(string(h.Reason)), AttributeNextAction.ValueSet(h.Next()))
 	if err != nil {
 		return err
 	}
-	f.show(ctx, StateHeld, &h, fmt.Sprintf("Attempt %d is held: **%s** (%s), until %s at the latest.",
-		d.N, h.Reason, h.Rule, h.Until.Format(time.RFC3339)))
+	f.show(ctx, StateHeld, &h, fmt.Sprintf("Attempt %d is held: **%s** (%s), %s.", d.N, h.Reason, h.Rule, whenOver(h)))
 	_, err = f.sleep(ctx, h.Until, "held: "+string(h.Reason), func() bool {
 		return f.settledAfterAll() && d.First == 0 || f.woken > woken
 	})

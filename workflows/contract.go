@@ -68,8 +68,8 @@ type Input struct {
 	Subject string `json:"subject,omitempty"`
 	// Consent is the recipient's consent to be called; nil: none is known. Some presets demand one.
 	Consent *followup.Consent `json:"consent,omitempty"`
-	Data      json.RawMessage `json:"data,omitempty"` // the flow's own input, as Definition.Parse returns it
-	Earlier   *Earlier        `json:"earlier,omitempty"`
+	Data    json.RawMessage   `json:"data,omitempty"` // the flow's own input, as Definition.Parse returns it
+	Earlier *Earlier          `json:"earlier,omitempty"`
 }
 
 // Status is the answer to the status query.

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -23,6 +24,14 @@ func (f *Flow) show(ctx workflow.Context, s State, wait *followup.Hold, text str
 		text += fmt.Sprintf("\n\n- attempt %d: %s", a.N, describe(a))
 	}
 	workflow.SetCurrentDetails(ctx, text)
+}
+
+// whenOver says when a hold ends.
+func whenOver(h followup.Hold) string {
+	if !h.NotBefore.IsZero() {
+		return "until " + h.NotBefore.Format(time.RFC3339) + ", then in its turn"
+	}
+	return "until " + h.Until.Format(time.RFC3339) + " at the latest"
 }
 
 func describe(a call.Attempt) string {
