@@ -44,7 +44,7 @@ type Ledger interface {
 	Answer(ctx context.Context, key, owner string, d call.DialAnswer) (call.Attempt, error)
 	Restore(ctx context.Context, r followup.ClearanceRequest, dialed call.Attempt, d call.DialAnswer) (call.Attempt, error)
 	GiveUp(ctx context.Context, key, why string) (call.Attempt, error)
-	Conclude(ctx context.Context, workflowID, key string, p followup.Policy) (followup.Decision, error)
+	Conclude(ctx context.Context, workflowID, key string, p followup.Policy, numbers ...call.Target) (followup.Decision, error)
 	Finish(ctx context.Context, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error)
 	Escalate(ctx context.Context, e followup.Escalated, url string) error
 	Wait(ctx context.Context, c followup.Claim, h followup.Hold) error
@@ -232,6 +232,7 @@ type ConcludeInput struct {
 	WorkflowID string          `json:"workflow_id"`
 	Key        string          `json:"key"`
 	Policy     followup.Policy `json:"policy"`
+	Numbers    []call.Target   `json:"numbers,omitempty"` // among which next_number chooses
 	Notes      []followup.Note `json:"notes,omitempty"`
 }
 
@@ -240,7 +241,7 @@ func (a *Activities) Conclude(ctx context.Context, in ConcludeInput) (followup.D
 	if err := a.note(ctx, in.WorkflowID, in.Notes); err != nil {
 		return followup.Decision{}, err
 	}
-	return a.Ledger.Conclude(ctx, in.WorkflowID, in.Key, in.Policy)
+	return a.Ledger.Conclude(ctx, in.WorkflowID, in.Key, in.Policy, in.Numbers...)
 }
 
 // GiveUp stops listening for an attempt's end and returns what is known of it.

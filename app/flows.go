@@ -14,8 +14,8 @@ import (
 
 type flowsKey struct{}
 
-// withFlows hands the flows of this binary to its commands, OutboundCall first. Two flows of one name are refused: half of the
-// runs would be the other's.
+// withFlows hands the flows of this binary to its commands, OutboundCall first. Two flows, or activities, of one name are refused:
+// half of the runs would be the other's.
 func withFlows(ctx context.Context, own []workflows.Definition) (context.Context, error) {
 	flows := []workflows.Definition{workflows.Standard}
 	for _, f := range own {
@@ -23,6 +23,9 @@ func withFlows(ctx context.Context, own []workflows.Definition) (context.Context
 			return ctx, fmt.Errorf("app.Main: two flows are called %s: give each a name of its own", f.Name())
 		}
 		flows = append(flows, f)
+	}
+	if _, err := workflows.ActivitiesOf(flows...); err != nil {
+		return ctx, fmt.Errorf("app.Main: %w", err)
 	}
 	return context.WithValue(ctx, flowsKey{}, flows), nil
 }

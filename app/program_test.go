@@ -3,6 +3,7 @@
 package app_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,7 @@ import (
 
 // program is redial in the hands of one user: in one folder, under one environment, which is all that it inherits.
 type program struct {
+	binary      string // "": this test's own
 	folder      string
 	environment map[string]string
 }
@@ -96,7 +98,7 @@ func (p program) start(t *testing.T, args ...string) *process {
 func (p program) launch(t *testing.T, args ...string) *process {
 	t.Helper()
 	q := &process{args: args}
-	command := exec.Command(os.Args[0], args...)
+	command := exec.Command(cmp.Or(p.binary, os.Args[0]), args...)
 	command.Dir = p.folder
 	for name, value := range p.environment {
 		command.Env = append(command.Env, name+"="+value)

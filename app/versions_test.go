@@ -26,15 +26,17 @@ type rollout struct {
 	versioning config.Versioning
 }
 
-func newRollout(t *testing.T, v config.Versioning) rollout {
-	w := newWorld(t, worldOptions{simulator: simulator.Config{PlainNumbers: true}})
+func newRollout(t *testing.T, v config.Versioning, ofTemporal ...string) rollout {
+	w := newWorld(t, worldOptions{simulator: simulator.Config{PlainNumbers: true}, temporal: ofTemporal})
 	return rollout{w, w.client.WorkerDeploymentClient().GetHandle("redial"), v}
 }
 
 // deploy starts a worker of a build, which signs what it does with the build's id, and waits until the server knows that it
-// polls both task queues. It returns the worker's log.
-func (r rollout) deploy(build string) *observer.ObservedLogs {
+// polls both task queues. Beside OutboundCall it hosts the flows. It returns the worker's log.
+func (r rollout) deploy(build string, flows ...workflows.Definition) *observer.ObservedLogs {
 	r.t.Helper()
+	ctx, err := withFlows(r.t.Context(), flows)
+	require.NoError(r.t, err)
 	cfg := r.config
 	cfg.Deployment, cfg.BuildID, cfg.Versioning = "redial", build, r.versioning
 	signing, err := client.NewClientFromExistingWithContext(r.t.Context(), r.client, client.Options{Identity: build, Logger: logging.ForTemporal(zap.NewNop())})
@@ -42,7 +44,7 @@ func (r rollout) deploy(build string) *observer.ObservedLogs {
 	dials, err := dialing(cfg)
 	require.NoError(r.t, err)
 	core, logs := observer.New(zap.InfoLevel)
-	w, err := newWorker(r.t.Context(), cfg, dials, signing, r.ledger, zap.New(core))
+	w, err := newWorker(ctx, cfg, dials, signing, r.ledger, zap.New(core))
 	require.NoError(r.t, err)
 	hosted := runPart(r.t.Context(), w.Run)
 	r.t.Cleanup(func() { require.NoError(r.t, hosted.close()) })

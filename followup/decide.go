@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"redial/call"
@@ -22,6 +23,7 @@ const (
 type Decision struct {
 	Action   Action       `json:"action"`
 	At       time.Time    `json:"at,omitzero"`        // retry: when
+	Target   *call.Target `json:"target,omitempty"`   // retry: the next number; nil: the same
 	Outcome  call.Outcome `json:"outcome,omitempty"`  // finish and escalate: how the contact ended
 	Suppress bool         `json:"suppress,omitempty"` // the number is never to be called again
 	Reason   string       `json:"reason"`             // in words, for a person
@@ -50,8 +52,18 @@ type Claim struct {
 // Contact is what a decision is made from: when the contact was opened, and its attempts in the order of their numbers.
 type Contact struct {
 	OpenedAt time.Time
-	Target   call.Target // of the last attempt
+	Target   call.Target   // of the last attempt
+	Numbers  []call.Target // all that the contact has, in the order in which they are tried
 	Attempts []call.Attempt
+}
+
+// further is the number after the one that was dialed last; false when there is none.
+func (c Contact) further() (call.Target, bool) {
+	at := slices.IndexFunc(c.Numbers, func(t call.Target) bool { return t.URI == c.Target.URI })
+	if at < 0 || at+1 >= len(c.Numbers) {
+		return call.Target{}, false
+	}
+	return c.Numbers[at+1], true
 }
 
 // Decide says what follows the contact's last attempt, at the time now. Retry lists count per disposition over the whole
@@ -59,40 +71,73 @@ type Contact struct {
 func (p Policy) Decide(c Contact, now time.Time) Decision {
 	p = p.WithDefaults()
 	last := c.Attempts[len(c.Attempts)-1]
-	disposition := last.Disposition
-	rule := p.On[disposition]
-	key := fmt.Sprintf("%s: on.%s", p.Name, disposition)
-	if rule.Do != "" {
-		return p.perform(rule.Do, last, key+": "+string(rule.Do))
+	rule := p.On[last.Disposition]
+	key := fmt.Sprintf("%s: on.%s", p.Name, last.Disposition)
+	same, business := c.count(last.Disposition)
+	switch {
+	case rule.Do == VerbNextNumber:
+		return p.nextNumber(c, now, business, string(last.Disposition), key+": "+string(rule.Do))
+	case rule.Do != "":
+		return perform(rule.Do, last, string(last.Disposition), key+": "+string(rule.Do))
+	case same > len(rule.Retry) || last.Permanent:
+		return p.exhausted(rule, c, now, same, business, key)
+	case !last.Disposition.Technical() && business >= p.Attempts:
+		return p.used(last)
 	}
-	same, business := 0, 0
+	delay := rule.Retry[same-1]
+	return p.retry(c, now, delay, nil, fmt.Sprintf("%s, retry %d of %d", last.Disposition, same, len(rule.Retry)),
+		fmt.Sprintf("%s.retry[%d]: %s", key, same-1, delay))
+}
+
+// count is how many attempts had a disposition, and how many were business attempts.
+func (c Contact) count(d call.Disposition) (same, business int) {
 	for _, a := range c.Attempts {
-		if a.Disposition == disposition {
+		if a.Disposition == d {
 			same++
 		}
 		if !a.Disposition.Technical() {
 			business++
 		}
 	}
-	if same > len(rule.Retry) || last.Permanent {
-		return p.exhausted(rule, last, same, key)
+	return same, business
+}
+
+// used is what follows when all business attempts are used.
+func (p Policy) used(last call.Attempt) Decision {
+	return Decision{Action: ActionFinish, Outcome: call.OutcomeExhausted, Rule: p.Name + ": attempts",
+		Reason: fmt.Sprintf("%s, and all %d attempts are used", last.Disposition, p.Attempts)}
+}
+
+// retry dials again after a delay, another number where one is given; or it ends the contact when that is past its life.
+func (p Policy) retry(c Contact, now time.Time, delay Delay, to *call.Target, reason, rule string) Decision {
+	if to != nil {
+		c.Target = *to
 	}
-	if !disposition.Technical() && business >= p.Attempts {
-		return Decision{Action: ActionFinish, Outcome: call.OutcomeExhausted, Rule: p.Name + ": attempts",
-			Reason: fmt.Sprintf("%s, and all %d attempts are used", disposition, p.Attempts)}
-	}
-	delay := rule.Retry[same-1]
 	end := c.OpenedAt.Add(time.Duration(p.Lifetime))
 	at, moved, err := p.when(c, now, end, delay)
 	if err != nil || at.After(end) {
 		return Decision{Action: ActionFinish, Outcome: call.OutcomeExpired, Rule: cmp.Or(moved, p.Name+": lifetime"),
-			Reason: fmt.Sprintf("%s, and the next attempt would be after the lifetime of %s", disposition, p.Lifetime)}
+			Reason: fmt.Sprintf("%s, and the next attempt would be after the lifetime of %s", c.Attempts[len(c.Attempts)-1].Disposition, p.Lifetime)}
 	}
-	rules := fmt.Sprintf("%s.retry[%d]: %s", key, same-1, delay)
 	if moved != "" {
-		rules += ", moved by " + moved
+		rule += ", moved by " + moved
 	}
-	return Decision{Action: ActionRetry, At: at, Rule: rules, Reason: fmt.Sprintf("%s, retry %d of %d", disposition, same, len(rule.Retry))}
+	return Decision{Action: ActionRetry, At: at, Target: to, Rule: rule, Reason: reason}
+}
+
+// nextNumber goes on with the contact's next number at once; without one, the disposition is the outcome.
+func (p Policy) nextNumber(c Contact, now time.Time, business int, why, key string) Decision {
+	last := c.Attempts[len(c.Attempts)-1]
+	to, found := c.further()
+	switch {
+	case !found:
+		d := perform(VerbStop, last, why, key)
+		d.Reason += ", and there is no further number"
+		return d
+	case business >= p.Attempts:
+		return p.used(last)
+	}
+	return p.retry(c, now, Delay{}, &to, fmt.Sprintf("%s, the next number", why), key)
 }
 
 // errNever says that a window does not open in time.
@@ -101,8 +146,9 @@ var errNever = errors.New("the calling window does not open in time")
 // when is when a retry is made: after its delay, or, where that is outside the calling window, in the next part of the day in which
 // the contact was not called yet. Moved is the rule that was in the way.
 func (p Policy) when(c Contact, now, end time.Time, delay Delay) (at time.Time, moved string, err error) {
+	key := c.Attempts[len(c.Attempts)-1].Key
 	if p.Window.IsZero() {
-		return now.Add(delay.wait()), "", nil
+		return now.Add(p.jittered(delay.wait(), key)), "", nil
 	}
 	o, err := p.Window.forTarget(p.Name, c.Target)
 	if err != nil {
@@ -114,39 +160,51 @@ func (p Policy) when(c Contact, now, end time.Time, delay Delay) (at time.Time, 
 	}
 	want := now
 	if !delay.NextWindow {
-		want = now.Add(delay.wait())
+		want = now.Add(p.jittered(delay.wait(), key))
 	}
-	at, moved, found := o.place(want, end, p.Dial.ring(), delay.NextWindow, tried, c.Attempts[len(c.Attempts)-1].Key)
+	at, moved, found := o.place(want, end, p.Dial.ring(), delay.NextWindow, tried, key)
 	if !found {
 		return end, moved, errNever
 	}
 	return at, moved, nil
 }
 
+// jittered is a delay, longer or shorter by up to the policy's jitter: contacts that were called together are not called together
+// again. For one attempt it is always the same.
+func (p Policy) jittered(delay time.Duration, key string) time.Duration {
+	if p.Jitter == nil || *p.Jitter == 0 {
+		return delay
+	}
+	const steps = 1 << 20
+	at := float64(hashed("jitter "+key)%(2*steps+1))/steps - 1 // -1 to 1
+	return delay + time.Duration(at*float64(*p.Jitter)/100*float64(delay)).Round(time.Millisecond)
+}
+
 // exhausted is what follows when a disposition has no retry left, or when another try would only fail again.
-func (p Policy) exhausted(rule Rule, last call.Attempt, same int, key string) Decision {
+func (p Policy) exhausted(rule Rule, c Contact, now time.Time, same, business int, key string) Decision {
+	last := c.Attempts[len(c.Attempts)-1]
 	why := fmt.Sprintf("%s %d times, no retry left", last.Disposition, same)
 	if last.Permanent {
 		why = fmt.Sprintf("%s for good: %s", last.Disposition, last.Error)
 	}
-	if rule.Then == "" || rule.Then == VerbNextNumber {
+	_, further := c.further()
+	switch {
+	case rule.Then == VerbNextNumber && further:
+		return p.nextNumber(c, now, business, why, key+".then: "+string(rule.Then))
+	case rule.Then == "" || rule.Then == VerbNextNumber:
 		return Decision{Action: ActionFinish, Outcome: call.OutcomeExhausted, Reason: why, Rule: key}
 	}
-	d := p.perform(rule.Then, last, key+".then: "+string(rule.Then))
-	d.Reason = why
-	return d
+	return perform(rule.Then, last, why, key+".then: "+string(rule.Then))
 }
 
-// perform is a verb. A contact has one number in this version, so next_number finds none and the disposition stands.
-func (p Policy) perform(verb Verb, last call.Attempt, key string) Decision {
-	d := Decision{Action: ActionFinish, Outcome: call.Outcome(last.Disposition), Reason: string(last.Disposition), Rule: key}
+// perform is a verb that ends the contact.
+func perform(verb Verb, last call.Attempt, why, key string) Decision {
+	d := Decision{Action: ActionFinish, Outcome: call.Outcome(last.Disposition), Reason: why, Rule: key}
 	switch verb {
 	case VerbEscalate:
 		d.Action, d.Outcome = ActionEscalate, call.OutcomeEscalated
 	case VerbSuppress:
 		d.Outcome, d.Suppress = call.OutcomeSuppressed, true
-	case VerbNextNumber:
-		d.Reason += ", and there is no further number"
 	}
 	return d
 }

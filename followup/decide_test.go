@@ -31,6 +31,13 @@ func parse(t require.TestingT, text string) followup.Policy {
 	return p
 }
 
+// steady reads a policy whose delays are what they say.
+func steady(t require.TestingT, text string) followup.Policy {
+	p := parse(t, text)
+	p.Jitter = new(int)
+	return p
+}
+
 // The contract's table "policy and history → outcome".
 func TestPolicyAndHistoryGiveTheOutcomeOfTheContract(t *testing.T) {
 	for _, c := range []struct {
@@ -55,7 +62,7 @@ func TestPolicyAndHistoryGiveTheOutcomeOfTheContract(t *testing.T) {
 		{"suppress", "on: {unwanted: suppress}", []call.Disposition{call.Unwanted}, followup.ActionFinish, "suppressed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := parse(t, c.policy).Decide(history(c.history...), now)
+			d := steady(t, c.policy).Decide(history(c.history...), now)
 			require.Equal(t, c.action, d.Action, "%+v", d)
 			require.Equal(t, c.outcome, d.Outcome)
 			require.Equal(t, c.outcome == call.OutcomeSuppressed, d.Suppress)
@@ -66,7 +73,7 @@ func TestPolicyAndHistoryGiveTheOutcomeOfTheContract(t *testing.T) {
 }
 
 func TestRetryListsCountPerDispositionOverTheWholeContact(t *testing.T) {
-	p := parse(t, "on: {busy: {retry: [1m, 2m, 3m]}, machine: {retry: [10m, 20m]}}")
+	p := steady(t, "on: {busy: {retry: [1m, 2m, 3m]}, machine: {retry: [10m, 20m]}}")
 	past := []call.Disposition{}
 	for _, step := range []struct {
 		heard call.Disposition
@@ -84,12 +91,12 @@ func TestTechnicalDispositionsAreNoBusinessAttempts(t *testing.T) {
 		if !technical.Technical() {
 			continue
 		}
-		p := parse(t, fmt.Sprintf("attempts: 2\non: {busy: {retry: [1m, 1m]}, %s: {retry: [1m, 1m, 1m]}}", technical))
+		p := steady(t, fmt.Sprintf("attempts: 2\non: {busy: {retry: [1m, 1m]}, %s: {retry: [1m, 1m, 1m]}}", technical))
 		require.Equal(t, followup.ActionRetry, p.Decide(history(technical, technical, call.Busy), now).Action, technical)
 		require.Equal(t, followup.ActionRetry, p.Decide(history(call.Busy, technical, technical), now).Action, technical)
 		require.Equal(t, call.OutcomeExhausted, p.Decide(history(call.Busy, technical, call.Busy), now).Outcome, technical)
 	}
-	p := parse(t, "attempts: 1\non: {unknown: {retry: [1m]}}")
+	p := steady(t, "attempts: 1\non: {unknown: {retry: [1m]}}")
 	require.Equal(t, call.OutcomeExhausted, p.Decide(history(call.Unknown), now).Outcome, "a phone may have rung")
 }
 
@@ -99,11 +106,11 @@ func TestAnAttemptThatWasRefusedForGoodIsNotRepeated(t *testing.T) {
 	d := followup.Policy{}.Decide(c, now)
 	require.Equal(t, followup.ActionEscalate, d.Action)
 	require.Contains(t, d.Reason, "404 Not Found", "a person has to know what to mend")
-	require.Equal(t, call.OutcomeExhausted, parse(t, "on: {not_placed: {retry: [1m]}}").Decide(c, now).Outcome)
+	require.Equal(t, call.OutcomeExhausted, steady(t, "on: {not_placed: {retry: [1m]}}").Decide(c, now).Outcome)
 }
 
 func TestNextWindowWithoutAWindowIsHalfADay(t *testing.T) {
-	require.Equal(t, now.Add(12*time.Hour), parse(t, "on: {unknown: {retry: [next_window]}}").Decide(history(call.Unknown), now).At)
+	require.Equal(t, now.Add(12*time.Hour), steady(t, "on: {unknown: {retry: [next_window]}}").Decide(history(call.Unknown), now).At)
 }
 
 func TestEveryDispositionHasADefaultRuleAndEveryContactEnds(t *testing.T) {
@@ -136,7 +143,7 @@ func TestEveryDispositionHasADefaultRuleAndEveryContactEnds(t *testing.T) {
 }
 
 func TestScaledShrinksWaitsAndNothingElse(t *testing.T) {
-	p := parse(t, "lifetime: 14d\nattempts: 4\ndial: {ring_timeout: 30s, max_call: 10m}\non: {busy: {retry: [20m, next_window], then: stop}}")
+	p := steady(t, "lifetime: 14d\nattempts: 4\ndial: {ring_timeout: 30s, max_call: 10m}\non: {busy: {retry: [20m, next_window], then: stop}}")
 	before := p.On[call.Busy].Retry[0]
 	s := p.Scaled(600)
 	require.Equal(t, followup.Duration(14*24*time.Hour/600), s.Lifetime)
@@ -148,4 +155,61 @@ func TestScaledShrinksWaitsAndNothingElse(t *testing.T) {
 	for _, d := range call.Dispositions() {
 		require.Equal(t, p.Decide(history(d), now).Action, s.Decide(history(d), now).Action, d)
 	}
+}
+
+func TestJitterMovesADelayByItsShareAtMostAndAnAttemptAlwaysByTheSame(t *testing.T) {
+	p := parse(t, "jitter: 15\non: {busy: {retry: [100m]}}")
+	seen := map[time.Time]bool{}
+	for i := range 500 {
+		c := history(call.Busy)
+		c.Attempts[0].Key = fmt.Sprint(i)
+		d := p.Decide(c, now)
+		require.Equal(t, d, p.Decide(c, now))
+		require.WithinDuration(t, now.Add(100*time.Minute), d.At, 15*time.Minute)
+		seen[d.At] = true
+	}
+	require.Greater(t, len(seen), 490)
+}
+
+func TestNextNumberGoesThroughAllOfAContactsNumbersAndThenStops(t *testing.T) {
+	p := steady(t, "on: {invalid_number: next_number, busy: {retry: [20m], then: next_number}}")
+	numbers := []call.Target{{URI: "tel:+12025550101"}, {URI: "tel:+12025550102"}, {URI: "tel:+12025550103"}}
+	c := history(call.InvalidNumber)
+	c.Numbers, c.Target = numbers, numbers[0]
+	d := p.Decide(c, now)
+	require.Equal(t, followup.ActionRetry, d.Action)
+	require.Equal(t, &numbers[1], d.Target)
+	require.Equal(t, now, d.At)
+
+	c = history(call.InvalidNumber, call.Busy)
+	c.Numbers, c.Target = numbers, numbers[1]
+	d = p.Decide(c, now)
+	require.Nil(t, d.Target, "a retry stays with its number")
+	require.Equal(t, now.Add(20*time.Minute), d.At)
+
+	c = history(call.InvalidNumber, call.Busy, call.Busy)
+	c.Numbers, c.Target = numbers, numbers[1]
+	require.Equal(t, &numbers[2], p.Decide(c, now).Target)
+
+	c = history(call.InvalidNumber, call.Busy, call.Busy, call.InvalidNumber)
+	c.Numbers, c.Target = numbers, numbers[2]
+	d = p.Decide(c, now)
+	require.Equal(t, followup.ActionFinish, d.Action)
+	require.Equal(t, call.Outcome(call.InvalidNumber), d.Outcome)
+}
+
+func TestARetryIsMadeWithinTheCallingWindow(t *testing.T) {
+	p := steady(t, `{window: {timezone: UTC, days: {mon-fri: ["09:00-17:00"]}}, on: {busy: {retry: [20m, 8h]}, unknown: {retry: [next_window]}}}`)
+	c := history(call.Busy)
+	c.Attempts[0].DialedAt = now
+	require.Equal(t, now.Add(20*time.Minute), p.Decide(c, now).At)
+	c = history(call.Busy, call.Busy)
+	d := p.Decide(c, now)
+	require.Equal(t, 3, d.At.Day(), "18:00 is closed: the next day")
+	require.Contains(t, d.Rule, "moved by default: window (UTC)")
+	c = history(call.Unknown)
+	c.Attempts[0].DialedAt = now
+	d = p.Decide(c, now)
+	require.Equal(t, 2, d.At.Day())
+	require.GreaterOrEqual(t, d.At.Hour(), 12, "the morning was tried")
 }

@@ -90,33 +90,34 @@ func (b By) orNumber() By {
 }
 
 // next is when another call is within the limit, by the times of the earlier ones, which are in order; now, when it is within it
-// already. Local is where a calendar day is told.
-func (l Limit) next(now time.Time, calls []time.Time, local *time.Location) time.Time {
+// already. A calendar day has to allow it in each zone in which the recipient may be.
+func (l Limit) next(now time.Time, calls []time.Time, zones []*time.Location) time.Time {
+	next := now
 	if l.Per.Day {
-		y, m, d := now.In(local).Date()
-		midnight := time.Date(y, m, d, 0, 0, 0, 0, local)
-		today := 0
-		for _, c := range calls {
-			if !c.Before(midnight) && !c.After(now) {
-				today++
+		for _, zone := range zones {
+			y, m, d := now.In(zone).Date()
+			midnight, tomorrow := time.Date(y, m, d, 0, 0, 0, 0, zone), time.Date(y, m, d+1, 0, 0, 0, 0, zone)
+			if count(calls, midnight.Add(-1)) >= l.Calls {
+				next = later(next, tomorrow)
 			}
 		}
-		if today < l.Calls {
-			return now
+		return next
+	}
+	if n := count(calls, now.Add(-time.Duration(l.Per.For))); n >= l.Calls {
+		next = calls[len(calls)-l.Calls].Add(time.Duration(l.Per.For))
+	}
+	return next
+}
+
+// count is how many times are after since.
+func count(times []time.Time, since time.Time) int {
+	n := 0
+	for _, t := range times {
+		if t.After(since) {
+			n++
 		}
-		return time.Date(y, m, d+1, 0, 0, 0, 0, local)
 	}
-	since := now.Add(-time.Duration(l.Per.For))
-	var counted []time.Time
-	for _, c := range calls {
-		if c.After(since) {
-			counted = append(counted, c)
-		}
-	}
-	if len(counted) < l.Calls {
-		return now
-	}
-	return counted[len(counted)-l.Calls].Add(time.Duration(l.Per.For))
+	return n
 }
 
 // Event is what may start a quiet period.

@@ -28,6 +28,10 @@ on:
   machine:  {retry: [4h, 27h, 31h], then: escalate}
   busy:     {retry: [20m, 40m, 4h], then: next_number}
   unknown:  {retry: [next_window], then: escalate}
+jitter: 10
+window: {timezone: recipient, days: {mon-fri: ["09:00-12:30", "13:30-20:00"], sat: ["10:00-17:00"]}, holidays: [2026-12-25], presets: [us-federal]}
+limits: [{calls: 3, per: 24h, by: number}, {calls: 7, per: 168h, by: contact}, {calls: 2, per: day}]
+quiet: [{after: conversation, for: 7d, by: subject}]
 escalate: {webhook: "https://example.com/hook"}
 `
 
@@ -47,7 +51,14 @@ func TestParseReadsEveryKey(t *testing.T) {
 			call.Unknown: {Retry: []followup.Delay{{NextWindow: true}}, Then: followup.VerbEscalate},
 		},
 		Escalate: followup.Escalation{Webhook: "https://example.com/hook"},
+		Window: followup.Window{Timezone: followup.Recipient, Presets: []string{"us-federal"}, Holidays: []followup.Date{{Year: 2026, Month: 12, Day: 25}},
+			Days: map[string][]followup.Hours{"mon-fri": {{From: 540, To: 750}, {From: 810, To: 1200}}, "sat": {{From: 600, To: 1020}}}},
+		Limits: []followup.Limit{{Calls: 3, Per: followup.Span{For: followup.Duration(24 * h)}, By: followup.ByNumber},
+			{Calls: 7, Per: followup.Span{For: followup.Duration(168 * h)}, By: followup.ByContact}, {Calls: 2, Per: followup.Span{Day: true}}},
+		Quiet: []followup.Quiet{{After: followup.EventConversation, For: followup.Duration(7 * 24 * h), By: followup.BySubject}},
 	}
+	ten := 10
+	want.Jitter = &ten
 	got := parse(t, whole)
 	control, err := json.Marshal(got.Dial.CallControl)
 	require.NoError(t, err, "it has to travel in a workflow's input")
@@ -63,6 +74,7 @@ func TestJSONIsAccepted(t *testing.T) {
 	again := parse(t, string(data))
 	require.Equal(t, p.On, again.On)
 	require.Equal(t, p.Lifetime, again.Lifetime)
+	require.Equal(t, p.Rules(), again.Rules())
 }
 
 func TestWhatIsWrongIsRefusedInOneLineThatNamesIt(t *testing.T) {

@@ -23,7 +23,9 @@ type Policy struct {
 	Attempts int `json:"attempts,omitempty" yaml:"attempts"`
 	// Lifetime is how long after its start a contact may still be dialed. Default 14d, at most 365d.
 	Lifetime Duration `json:"lifetime,omitempty" yaml:"lifetime"`
-	Dial     Dial     `json:"dial,omitzero" yaml:"dial"`
+	// Jitter is by how many per cent a delay is longer or shorter, by chance: 0 to 50. Default 15.
+	Jitter *int `json:"jitter,omitempty" yaml:"jitter"`
+	Dial   Dial `json:"dial,omitzero" yaml:"dial"`
 	// Window is when the phone may ring. Without one any time will do.
 	Window Window `json:"window,omitzero" yaml:"window"`
 	// Limits are how many calls there may be in a time, at most 20; those of the window's presets hold beside them.
@@ -147,6 +149,7 @@ func (r *Rule) read(scalar bool, unmarshal func(any) error) error {
 const (
 	DefaultAttempts       = 6
 	DefaultLifetime       = Duration(14 * day)
+	DefaultJitter         = 15
 	DefaultRingTimeout    = Duration(45 * time.Second)
 	DefaultMaxCall        = Duration(30 * time.Minute)
 	DefaultGrace          = Duration(45 * time.Second)
@@ -158,6 +161,10 @@ func (p Policy) WithDefaults() Policy {
 	set(&p.Name, "default")
 	set(&p.Attempts, DefaultAttempts)
 	set(&p.Lifetime, DefaultLifetime)
+	if p.Jitter == nil {
+		p.Jitter = new(int)
+		*p.Jitter = DefaultJitter
+	}
 	d := &p.Dial
 	set(&d.MachineDetection, call.DetectionDetect)
 	set(&d.RingTimeout, DefaultRingTimeout)
@@ -241,6 +248,9 @@ func (p Policy) Validate() error {
 	}
 	if p.Lifetime > Duration(365*day) {
 		return fmt.Errorf("lifetime: %s is too long: write at most 365d", p.Lifetime)
+	}
+	if p.Jitter != nil && (*p.Jitter < 0 || *p.Jitter > 50) {
+		return fmt.Errorf("jitter: %d is out of range: write 0 to 50, in per cent", *p.Jitter)
 	}
 	if err := p.Dial.validate(); err != nil {
 		return fmt.Errorf("dial.%w", err)

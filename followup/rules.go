@@ -180,7 +180,7 @@ func (f Facts) ruled() (*Hold, *Refusal) {
 			}
 		}
 		for _, l := range f.Rules.limits() {
-			if next := l.of.next(h.Until, f.Calls[l.of.By.orNumber()], o.local); next.After(h.Until) {
+			if next := l.of.next(h.Until, f.Calls[l.of.By.orNumber()], o.zones); next.After(h.Until) {
 				wait(ReasonLimit, l.rule, "an earlier call no longer counts", next)
 			}
 		}

@@ -91,7 +91,7 @@ func TestNeverADialOutsideAWindowAboveALimitOrInAQuietTimeForAnyRules(t *testing
 			for _, l := range rules.limits() {
 				counted := 0
 				for _, d := range dials {
-					if l.of.Per.Day && DateOf(d.In(o.local)) == DateOf(clock.In(o.local)) || !l.of.Per.Day && d.After(clock.Add(-time.Duration(l.of.Per.For))) {
+					if l.of.Per.Day && DateOf(d.In(o.zones[0])) == DateOf(clock.In(o.zones[0])) || !l.of.Per.Day && d.After(clock.Add(-time.Duration(l.of.Per.For))) {
 						counted++
 					}
 				}

@@ -120,7 +120,8 @@ type clock struct {
 // Hours of a window for one target: every clock must be open.
 type opening struct {
 	clocks []clock
-	local  *time.Location // by whose clock parts of the day are told
+	zones  []*time.Location // where the recipient may be; UTC, where nobody knows
+	local  *time.Location   // by whose clock parts of the day are told
 }
 
 // errNoZone says that nobody can tell what time it is where a target is.
@@ -168,7 +169,10 @@ func (w Window) forTarget(policy string, t call.Target) (opening, error) {
 			o.add(p.Rule(), p.schedule(), zones)
 		}
 	}
-	o.local = time.UTC
+	if o.zones = zones; len(zones) == 0 {
+		o.zones = []*time.Location{time.UTC}
+	}
+	o.local = o.zones[0]
 	if len(o.clocks) > 0 {
 		o.local = o.clocks[0].zone
 	}
@@ -283,7 +287,11 @@ func (o opening) spread(i Interval, ring time.Duration, key string) time.Time {
 	if room < time.Second {
 		return i.Start
 	}
+	return i.Start.Add(time.Duration(hashed(key)%uint64(room/time.Second)) * time.Second)
+}
+
+func hashed(key string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(key))
-	return i.Start.Add(time.Duration(h.Sum64()%uint64(room/time.Second)) * time.Second)
+	return h.Sum64()
 }

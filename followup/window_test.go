@@ -191,14 +191,17 @@ func TestALimitGivesTheFirstTimeAtWhichAnotherCallIsWithinIt(t *testing.T) {
 		return calls
 	}
 	three := Limit{Calls: 3, Per: Span{For: Duration(day)}}
-	require.Equal(t, now, three.next(now, hoursAgo(30, 20, 10), time.UTC))
-	require.Equal(t, now.Add(4*time.Hour), three.next(now, hoursAgo(20, 10, 1), time.UTC), "the oldest of three leaves")
-	require.Equal(t, now.Add(14*time.Hour), three.next(now, hoursAgo(20, 10, 2, 1), time.UTC), "two have to leave")
-	require.Equal(t, now, three.next(now, hoursAgo(24, 10, 1), time.UTC), "a day is over after a day")
+	require.Equal(t, now, three.next(now, hoursAgo(30, 20, 10), nil))
+	require.Equal(t, now.Add(4*time.Hour), three.next(now, hoursAgo(20, 10, 1), nil), "the oldest of three leaves")
+	require.Equal(t, now.Add(14*time.Hour), three.next(now, hoursAgo(20, 10, 2, 1), nil), "two have to leave")
+	require.Equal(t, now, three.next(now, hoursAgo(24, 10, 1), nil), "a day is over after a day")
 
 	daily := Limit{Calls: 2, Per: Span{Day: true}}
 	tokyo, err := phone.Zone("Asia/Tokyo")
 	require.NoError(t, err)
-	require.Equal(t, now, daily.next(now, hoursAgo(22, 2), tokyo))
-	require.True(t, moment(t, "2026-03-03T00:00:00+09:00").Equal(daily.next(now, hoursAgo(3, 2), tokyo)))
+	angeles, err := phone.Zone("America/Los_Angeles")
+	require.NoError(t, err)
+	require.Equal(t, now, daily.next(now, hoursAgo(22, 2), []*time.Location{tokyo}))
+	require.True(t, moment(t, "2026-03-03T00:00:00-08:00").Equal(daily.next(now, hoursAgo(3, 2), []*time.Location{tokyo, angeles})), "by every clock")
+	require.True(t, moment(t, "2026-03-03T00:00:00+09:00").Equal(daily.next(now, hoursAgo(3, 2), []*time.Location{tokyo})))
 }

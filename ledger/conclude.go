@@ -9,8 +9,9 @@ import (
 )
 
 // Conclude decides what follows an attempt and records the decision, with the contact's outcome where it has one. Asked
-// again about the same disposition it returns what was decided then, whatever policy it is asked with.
-func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy) (followup.Decision, error) {
+// again about the same disposition it returns what was decided then, whatever policy it is asked with. Numbers are those that
+// next_number goes through; none: the contact has one.
+func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy, numbers ...call.Target) (followup.Decision, error) {
 	var d followup.Decision
 	err := l.update(ctx, part.of(key), "conclude "+key, func(t *tx) error {
 		row, err := t.known(key)
@@ -29,12 +30,12 @@ func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy) (f
 			return err
 		}
 		var request call.DialRequest
-		if !p.Window.IsZero() {
+		if !p.Window.IsZero() || len(numbers) > 0 {
 			if request, err = t.request(key); err != nil {
 				return err
 			}
 		}
-		d = p.Decide(followup.Contact{OpenedAt: contact.openedAt, Target: request.To, Attempts: upTo(attempts, row.attempt.N)}, t.now)
+		d = p.Decide(followup.Contact{OpenedAt: contact.openedAt, Target: request.To, Numbers: numbers, Attempts: upTo(attempts, row.attempt.N)}, t.now)
 		row.decision = recordedDecision{row.attempt.Disposition, d}
 		if err := t.store(&row); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,7 @@ type Config struct {
 	Client     client.Client
 	Activities *activities.Activities
 	Logger     *zap.Logger
-	// Flows are the flows to host; none: OutboundCall alone.
+	// Flows are the flows to host, with the activities that they bring along; none: OutboundCall alone.
 	Flows []workflows.Definition
 	// Deployment is the version of a worker deployment that this worker belongs to; zero: its flows have no version.
 	Deployment Deployment
@@ -52,7 +53,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	options := sdk.Options{WorkerStopTimeout: StopTimeout, DisableRegistrationAliasing: true, DeploymentOptions: w.Deployment.options(),
 		Interceptors: []interceptor.WorkerInterceptor{&workflows.Interceptor{Upgrade: w.Deployment.UpgradeAtWait}},
 		OnFatalError: func(err error) { fatal <- err }}
-	flows, dials := w.flows(options), w.dials(options)
+	flows, err := w.flows(options)
+	if err != nil {
+		return err
+	}
+	dials := w.dials(options)
 	if err := flows.Start(); err != nil {
 		return fmt.Errorf("start worker on task queue %s: %w", workflows.TaskQueue, err)
 	}
@@ -85,7 +90,7 @@ func (w *Worker) stop(flows, dials sdk.Worker) {
 	stopped.Wait()
 }
 
-func (w *Worker) flows(o sdk.Options) sdk.Worker {
+func (w *Worker) flows(o sdk.Options) (sdk.Worker, error) {
 	flows := sdk.New(w.Client, workflows.TaskQueue, o)
 	hosted := w.Flows
 	if len(hosted) == 0 {
@@ -94,16 +99,21 @@ func (w *Worker) flows(o sdk.Options) sdk.Worker {
 	for _, flow := range hosted {
 		flows.RegisterWorkflowWithOptions(flow.Workflow(), workflow.RegisterOptions{Name: flow.Name()})
 	}
-	for name, fn := range map[string]any{
+	all, err := workflows.ActivitiesOf(hosted...)
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	maps.Copy(all, map[string]any{
 		activities.NameConclude: w.Activities.Conclude,
 		activities.NameGiveUp:   w.Activities.GiveUp,
 		activities.NameFinish:   w.Activities.Finish,
 		activities.NameEscalate: w.Activities.Escalate,
 		activities.NameHold:     w.Activities.Hold,
-	} {
+	})
+	for name, fn := range all {
 		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
-	return flows
+	return flows, nil
 }
 
 func (w *Worker) dials(o sdk.Options) sdk.Worker {

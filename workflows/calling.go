@@ -19,7 +19,9 @@ type CallOption func(*request)
 
 // To calls another target than the contact's own. One that must not be called ends nothing: Call returns a *RefusedError, and
 // the flow may call somebody else.
-func To(t call.Target) CallOption { return func(r *request) { r.dial.To, r.dial.Others = t, true } }
+func To(t call.Target) CallOption {
+	return func(r *request) { r.dial.To, r.dial.Others, r.other = t, true, true }
+}
 
 // From shows another caller id.
 func From(caller string) CallOption { return func(r *request) { r.dial.Caller = caller } }
@@ -61,6 +63,7 @@ func OnVerdict(do Reaction) CallOption {
 // request is one call as the flow wants it.
 type request struct {
 	dial      activities.DialoutInput
+	other     bool // another target than the contact's own
 	reactions []reaction
 }
 
@@ -78,8 +81,9 @@ func (r *request) react(name string, due func(call.Attempt) bool, do Reaction) {
 // request numbers a call and puts it together.
 func (f *Flow) request(options []CallOption) request {
 	f.numbered++
+	_, others := f.further()
 	r := request{dial: activities.DialoutInput{N: f.numbered, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign,
-		To: f.in.To, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata, Dial: f.in.Policy.Dial, Lifetime: f.in.Policy.Lifetime,
+		To: f.to, Others: others, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata, Dial: f.in.Policy.Dial, Lifetime: f.in.Policy.Lifetime,
 		Rules: f.in.Policy.Rules(), Subject: f.in.Subject, Consent: f.in.Consent}}
 	for _, o := range options {
 		o(&r)
@@ -98,6 +102,7 @@ var errSettled = errors.New("the last attempt has ended after all")
 // Call makes one attempt and returns when it is over, however long it has to wait for leave to dial. What is in the air
 // cannot be hung up: a flow that is canceled meanwhile gets the attempt first. When the attempt before was in doubt, and its
 // end is heard before this one is dialed, nothing is dialed and that attempt is returned: what follows it is to be decided anew.
+// A number that must not be called is passed over for the contact's next one.
 //
 // The error is ErrCanceled, a *RefusedError, or that of a reaction.
 func (f *Flow) Call(ctx workflow.Context, options ...CallOption) (call.Attempt, error) {
@@ -114,6 +119,12 @@ func (f *Flow) call(ctx workflow.Context, options []CallOption) (call.Attempt, e
 	case errors.Is(err, errSettled):
 		f.tell(f.Last())
 		return f.Last(), nil
+	case NotThisTarget(err) && !r.other:
+		if next, found := f.further(); found {
+			f.to = next
+			return f.call(ctx, options)
+		}
+		return call.Attempt{}, err
 	case err != nil:
 		return call.Attempt{}, err
 	}

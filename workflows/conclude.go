@@ -17,9 +17,12 @@ import (
 // decision is made by the ledger and is in the history: it is never worked out again.
 func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision, error) {
 	return step(ctx, f, "Conclude", func() (d followup.Decision, err error) {
-		in := activities.ConcludeInput{WorkflowID: f.info.WorkflowExecution.ID, Key: a.Key, Policy: f.in.Policy, Notes: f.take()}
+		in := activities.ConcludeInput{WorkflowID: f.info.WorkflowExecution.ID, Key: a.Key, Policy: f.in.Policy, Numbers: f.conclusive(), Notes: f.take()}
 		if err := f.write(ctx, fmt.Sprintf("what follows attempt %d: %s", a.N, a.Disposition), activities.NameConclude, in, &d); err != nil {
 			return d, err
+		}
+		if d.Target != nil {
+			f.to = *d.Target
 		}
 		if d.Action == followup.ActionRetry {
 			if ctx.Err() != nil {
@@ -36,6 +39,14 @@ func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision
 		}
 		return d, f.escalate(ctx, d.Reason, d.Rule)
 	})
+}
+
+// conclusive are the numbers among which a decision may choose; none, where there is only one.
+func (f *Flow) conclusive() []call.Target {
+	if len(f.in.Further) == 0 {
+		return nil
+	}
+	return f.numbers()
 }
 
 // Finish ends the contact with an outcome of the flow's own: the disposition that settles it, or one of the other outcomes. The

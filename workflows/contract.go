@@ -55,13 +55,17 @@ const (
 	StateDone       State = "done"       // the contact has its outcome
 )
 
+// MaxFurther is how many further numbers a contact may have.
+const MaxFurther = 20
+
 // Input is the input of a call flow: one contact, and how it is to be called.
 type Input struct {
 	ContactID string          `json:"contact_id"`
 	Campaign  string          `json:"campaign,omitempty"`
-	To        call.Target     `json:"to,omitzero"`      // may be left out where the flow names the target of each call
-	Caller    string          `json:"caller,omitempty"` // empty: the deployment's
-	Trunk     string          `json:"trunk,omitempty"`  // empty: the deployment's
+	To        call.Target     `json:"to,omitzero"`       // may be left out where the flow names the target of each call
+	Further   []call.Target   `json:"further,omitempty"` // the contact's further numbers, which next_number goes through; at most MaxFurther
+	Caller    string          `json:"caller,omitempty"`  // empty: the deployment's
+	Trunk     string          `json:"trunk,omitempty"`   // empty: the deployment's
 	Metadata  map[string]any  `json:"metadata,omitempty"`
 	Policy    followup.Policy `json:"policy"`
 	// Subject is what the calls are about, such as a debt: limits by subject count over all its contacts. Empty: the contact.

@@ -23,9 +23,10 @@ type None struct{}
 
 // Definition is a call flow with its name: what a worker hosts and what a call is started with. Define makes one.
 type Definition struct {
-	name  string
-	run   func(workflow.Context, Input) (call.Result, error)
-	parse func([]byte) (json.RawMessage, error)
+	name       string
+	run        func(workflow.Context, Input) (call.Result, error)
+	parse      func([]byte) (json.RawMessage, error)
+	activities []ownActivity
 }
 
 // Name is the workflow type under which the flow runs. It is part of every history and must not change.

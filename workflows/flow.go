@@ -24,6 +24,7 @@ type Flow struct {
 	info     *workflow.Info
 	attempts []call.Attempt // in the order of their numbers, each as it was last heard of
 	numbered int            // attempts that were begun
+	to       call.Target    // who is called next, of the contact's numbers
 	calls    int            // coroutines of CallAny that have a call
 	told     told
 	early    []call.Attempt   // heard of before their dial was answered
@@ -62,7 +63,7 @@ func newFlow(ctx workflow.Context, name string, in Input) (*Flow, error) {
 		return nil, temporal.NewNonRetryableApplicationError(
 			"a call flow must not be started with a retry policy or a cron schedule: it retries by itself", "RepeatedRun", nil)
 	}
-	f := &Flow{name: name, in: in, info: info, status: Status{State: StateCalling}, ended: map[string]bool{},
+	f := &Flow{name: name, in: in, to: in.To, info: info, status: Status{State: StateCalling}, ended: map[string]bool{},
 		heard: workflow.GetSignalChannel(ctx, SignalAttempt), wakes: workflow.GetSignalChannel(ctx, SignalWake),
 		said: workflow.GetSignalChannel(ctx, SignalResult)}
 	f.begin(ctx)
@@ -76,6 +77,19 @@ func newFlow(ctx workflow.Context, name string, in Input) (*Flow, error) {
 
 // Input is what the run was started with.
 func (f *Flow) Input() Input { return f.in }
+
+// numbers are all that the contact has, in the order in which they are tried.
+func (f *Flow) numbers() []call.Target { return append([]call.Target{f.in.To}, f.in.Further...) }
+
+// further is the number after the one that is called now; false when there is none.
+func (f *Flow) further() (call.Target, bool) {
+	all := f.numbers()
+	at := slices.IndexFunc(all, func(t call.Target) bool { return t.URI == f.to.URI })
+	if at < 0 || at+1 >= len(all) {
+		return call.Target{}, false
+	}
+	return all[at+1], true
+}
 
 // Attempts are the attempts so far in the order of their numbers, each as it was last heard of.
 func (f *Flow) Attempts() []call.Attempt { return slices.Clone(f.attempts) }

@@ -35,6 +35,7 @@ type Step struct {
 	Results  int             `json:"results,omitempty"`  // how many of the bot had been heard
 	Numbered int             `json:"numbered,omitempty"`
 	Told     told            `json:"told,omitzero"`
+	To       call.Target     `json:"to,omitzero"`
 	Outcome  call.Outcome    `json:"outcome,omitempty"`
 	Reason   string          `json:"reason,omitempty"`
 }
@@ -87,7 +88,7 @@ func step[T any](ctx workflow.Context, f *Flow, method string, do func() (T, err
 	defer f.enter(ctx, method)()
 	if f.journal.replaying() {
 		s := f.again(method)
-		if err := json.Unmarshal(s.Value, &value); err != nil {
+		if err := decode(s.Value, &value); err != nil {
 			panic(fmt.Sprintf("workflows: step %d of the earlier runs, Flow.%s, cannot be read: %v", len(f.journal.steps), method, err))
 		}
 		return value, nil
@@ -116,14 +117,14 @@ func (f *Flow) again(method string) Step {
 		j.seqs[a.N] = a.Seq
 	}
 	f.results = j.earlier.Results[:min(s.Results, len(j.earlier.Results))]
-	f.numbered, f.told, f.status.Outcome, f.status.Reason = s.Numbered, s.Told, s.Outcome, s.Reason
+	f.numbered, f.told, f.to, f.status.Outcome, f.status.Reason = s.Numbered, s.Told, s.To, s.Outcome, s.Reason
 	f.caughtUp()
 	return s
 }
 
 func (f *Flow) record(method string, at time.Time, value any) {
 	j := &f.journal
-	s := Step{Method: method, At: at, Results: len(f.results), Numbered: f.numbered, Told: f.told, Outcome: f.status.Outcome, Reason: f.status.Reason}
+	s := Step{Method: method, At: at, Results: len(f.results), Numbered: f.numbered, Told: f.told, To: f.to, Outcome: f.status.Outcome, Reason: f.status.Reason}
 	for _, a := range f.attempts {
 		if seq, known := j.seqs[a.N]; !known || seq != a.Seq {
 			s.Attempts = append(s.Attempts, a)
@@ -156,7 +157,7 @@ func (f *Flow) renew(ctx workflow.Context) {
 	}
 	next := f.in
 	next.Earlier = f.earlier(ctx)
-	if data, err := json.Marshal(next); err != nil || len(data) > maxEarlier {
+	if data, err := encode(next); err != nil || len(data) > maxEarlier {
 		f.journal.past("have a journal that is too long")
 		return
 	}
@@ -174,7 +175,7 @@ func (f *Flow) earlier(ctx workflow.Context) *Earlier {
 	}
 	for i, s := range j.steps {
 		if s.Value == nil {
-			value, err := json.Marshal(j.values[i])
+			value, err := encode(j.values[i])
 			if err != nil {
 				panic(fmt.Sprintf("workflows: what Flow.%s came to cannot be written as JSON: %v", s.Method, err))
 			}
@@ -185,9 +186,22 @@ func (f *Flow) earlier(ctx workflow.Context) *Earlier {
 	return e
 }
 
-// Do runs an activity of the flow's own, with the options of the context, and stores what it returns in out, a pointer or nil.
+// encode and decode do the same in every replay: maps are written in the order of their keys.
+func encode(v any) (json.RawMessage, error) {
+	return json.Marshal(v) //workflowcheck:ignore
+}
+
+func decode(data json.RawMessage, out any) error {
+	return json.Unmarshal(data, out) //workflowcheck:ignore
+}
+
+// Do runs an activity of the flow's own, which its definition brings along with WithActivities, and stores what it returns in out,
+// a pointer or nil. The options of the context hold; where it has none, a try may take a minute, and is repeated until it succeeds.
 // Like everything that goes through the handle it is not repeated when the flow is continued in a new run.
 func (f *Flow) Do(ctx workflow.Context, activity any, out any, args ...any) error {
+	if o := workflow.GetActivityOptions(ctx); o.StartToCloseTimeout == 0 && o.ScheduleToCloseTimeout == 0 {
+		ctx = workflow.WithStartToCloseTimeout(ctx, time.Minute)
+	}
 	if f.step != "" { // in a reaction: part of the step that reacts
 		return workflow.ExecuteActivity(ctx, activity, args...).Get(ctx, out)
 	}
@@ -195,10 +209,10 @@ func (f *Flow) Do(ctx workflow.Context, activity any, out any, args ...any) erro
 		if err := workflow.ExecuteActivity(ctx, activity, args...).Get(ctx, out); err != nil {
 			return nil, err
 		}
-		return json.Marshal(out)
+		return encode(out)
 	})
 	if err != nil || out == nil {
 		return err
 	}
-	return json.Unmarshal(value, out)
+	return decode(value, out)
 }

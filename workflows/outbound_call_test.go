@@ -50,7 +50,7 @@ func newStage(t *testing.T, acts ...act) *stage {
 	s := &stage{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, acts: acts}
 	s.SetStartTime(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC))
 	s.opened = s.Now().UTC()
-	s.in = workflows.Input{ContactID: "anna", To: call.Target{URI: "tel:+14155550100"}, Policy: followup.Policy{Name: "test"}.WithDefaults()}
+	s.in = workflows.Input{ContactID: "anna", To: call.Target{URI: "tel:+14155550100"}, Policy: followup.Policy{Name: "test", Jitter: new(int)}.WithDefaults()}
 	for name, fn := range map[string]any{activities.NameDialout: s.dialout, activities.NameConclude: s.conclude, activities.NameGiveUp: s.giveUp,
 		activities.NameEscalate: s.tell, activities.NameFinish: s.finish, activities.NameHold: func(context.Context, activities.HoldInput) error { return nil }} {
 		s.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})

@@ -54,11 +54,8 @@ func TestABinaryIsFoundInTheSourcesThatAFlowAuthorsModuleReplacesRedialBy(t *tes
 
 func TestAModuleThatHasNothingToDoWithRedialIsPassedBy(t *testing.T) {
 	for _, goMod := range []string{"module example.com/redial\n", "module example.com/flows\n\nreplace redial => ./nowhere\n", "module redialer\n"} {
-		inModule(t, goMod)
-		found, err := process.Checkout()
-		require.False(t, err == nil && filepath.Base(found) == "nowhere")
-		if err == nil { // of the test binary, when it is built within the sources
-			require.NotContains(t, found, "deep")
-		}
+		root := inModule(t, goMod)
+		found, _ := process.Checkout() // by the test's own executable, perhaps
+		require.NotContains(t, found, root)
 	}
 }
