@@ -27,11 +27,12 @@ const maxMetadata = 16 << 10
 
 // callFlags are the flags of redial call.
 type callFlags struct {
-	to, id, campaign, flow, input, caller, trunk, policy string
-	zone, subject, consent                               string
-	metadata                                             []string
-	metadataFile                                         string
-	toGiven, wait, json                                  bool
+	to                                               []string
+	id, campaign, flow, input, caller, trunk, policy string
+	zone, subject, consent                           string
+	metadata                                         []string
+	metadataFile                                     string
+	toGiven, wait, json                              bool
 }
 
 func callCommand() *cobra.Command {
@@ -52,7 +53,7 @@ Exit status: 0 started, or with --wait an outcome exists; 1 it failed or the id 
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&f.to, "to", "", "who is called: +E.164, tel: or sip: (required, unless the flow's input says it)")
+	flags.StringArrayVar(&f.to, "to", nil, "who is called: +E.164, tel: or sip: (required, unless the flow's input says it); given again: the contact's next number")
 	flags.StringVar(&f.id, "id", "", "the contact's id; a random one where none is given")
 	flags.StringVar(&f.campaign, "campaign", "", "the campaign the contact belongs to")
 	flags.StringVar(&f.flow, "flow", workflows.NameOutboundCall, "the flow that makes the call")
@@ -79,8 +80,11 @@ func startCall(c *cobra.Command, f callFlags) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if in.To.URI != "" {
-		if err := cfg.AllowTo.Check(in.To); err != nil {
+	for _, to := range append([]call.Target{in.To}, in.Further...) {
+		if to.URI == "" {
+			continue
+		}
+		if err := cfg.AllowTo.Check(to); err != nil {
 			return err
 		}
 	}
@@ -138,11 +142,10 @@ func (f callFlags) runInput(ctx context.Context, stdin io.Reader) (workflows.Inp
 		return in, errors.New("--to is missing: say who is called, for example --to +14155550100")
 	}
 	if f.toGiven {
-		if in.To, err = phone.Parse(f.to, ""); err != nil {
-			return in, fmt.Errorf("--to: %w", err)
+		if err := f.readTargets(&in); err != nil {
+			return in, err
 		}
 	}
-	in.To.Zone = f.zone
 	if in.Policy, err = readPolicy(f.policy); err != nil {
 		return in, err
 	}
@@ -151,6 +154,21 @@ func (f callFlags) runInput(ctx context.Context, stdin io.Reader) (workflows.Inp
 	}
 	in.Metadata, err = f.readMetadata(stdin)
 	return in, err
+}
+
+// readTargets reads the contact's numbers, all of them in the zone that is stated.
+func (f callFlags) readTargets(in *workflows.Input) error {
+	var all []call.Target
+	for _, text := range f.to {
+		t, err := phone.Parse(text, "")
+		if err != nil {
+			return fmt.Errorf("--to: %w", err)
+		}
+		t.Zone = f.zone
+		all = append(all, t)
+	}
+	in.To, in.Further = all[0], all[1:]
+	return nil
 }
 
 // readPolicy reads a policy file and fills in what it leaves open, so that what a run was started with stands in its

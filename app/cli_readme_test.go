@@ -80,3 +80,13 @@ func requireTools(t *testing.T, names ...string) {
 		}
 	}
 }
+
+func TestTheREADMEsModuleOfOnesOwnIsMadeAndTested(t *testing.T) {
+	t.Parallel()
+	requireTools(t, "bash", "go", "make")
+	s := stage{program: withGo(t, newProgram(t))}
+	s.folder = filepath.Join(s.folder, "checkout")
+	require.NoError(t, os.Mkdir(s.folder, 0o700))
+	s.file(t, "go.mod", "module example.com/checkout\n\nreplace redial => "+sources(t)+"\n")
+	require.Contains(t, s.shell(t, "new"), "--flow")
+}

@@ -131,6 +131,7 @@ func (d *demo) start(ctx context.Context) (err error) {
 	cfg, err := config.From(map[string]string{
 		"REDIAL_DATABASE":  "sqlite:" + filepath.Join(d.folder, "redial.db"),
 		"REDIAL_MAX_CALLS": fmt.Sprint(demoLines),
+		"REDIAL_CEILINGS":  "none", // its days are seconds
 		"REDIAL_DIAL_RATE": "600/1m",
 	})
 	if err != nil {

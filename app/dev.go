@@ -44,6 +44,7 @@ With --gateway kore the calls go to the gateway that KORE_* names, and real phon
 			}
 			switch gateway {
 			case "simulator":
+				o.config.Ceilings = nil // nobody's phone rings
 				if o.simulator, err = simulator.New(simulator.Config{Speed: speed, Dialect: simulator.Mixed, Logger: o.log.Named("simulator")}); err != nil {
 					return usageError{err}
 				}

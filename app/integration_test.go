@@ -90,7 +90,7 @@ func (at topology) newWorld(t *testing.T, o worldOptions) *world {
 	require.NoError(t, err)
 	folder := t.TempDir()
 	environment := map[string]string{
-		"REDIAL_DATABASE": "sqlite:" + folder + "/redial.db", "REDIAL_MAX_CALLS": o.maxCalls, "REDIAL_DIAL_RATE": o.dialRate}
+		"REDIAL_DATABASE": "sqlite:" + folder + "/redial.db", "REDIAL_MAX_CALLS": o.maxCalls, "REDIAL_DIAL_RATE": o.dialRate, "REDIAL_CEILINGS": "none"}
 	maps.Copy(environment, o.account)
 	cfg, err := config.From(environment)
 	require.NoError(t, err)

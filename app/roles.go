@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"redial/activities"
+	"redial/followup"
 	"redial/internal/config"
 	"redial/internal/logging"
 	"redial/internal/serve"
@@ -127,6 +128,15 @@ func newWorker(ctx context.Context, c config.Config, w worker.Config, temporal c
 	return worker.New(w), nil
 }
 
+// ceilings are the deployment's limits on the calls to a number.
+func ceilings(c config.Config) []followup.Limit {
+	var limits []followup.Limit
+	for _, ceiling := range c.Ceilings {
+		limits = append(limits, followup.Limit{Calls: ceiling.Calls, Per: followup.Span{For: followup.Duration(ceiling.Per), Day: ceiling.Day}})
+	}
+	return limits
+}
+
 // setLimits makes the settings the account's limits. Two workers with different settings would take turns at that, and nobody would
 // know which hold.
 func setLimits(ctx context.Context, c config.Config, l *ledger.Ledger, log *zap.Logger) error {
@@ -198,7 +208,7 @@ func openLedger(ctx context.Context, c config.Config, o ledger.Options) (*ledger
 
 // ownLedger opens the ledger for a role.
 func ownLedger(ctx context.Context, c config.Config) (*ledger.Ledger, error) {
-	return openLedger(ctx, c, ledger.Options{Owner: true, Allow: c.AllowTo.Allows})
+	return openLedger(ctx, c, ledger.Options{Owner: true, Allow: c.AllowTo.Allows, Ceilings: ceilings(c)})
 }
 
 // newGateway is the client of the gateway's account, whose caller is checked with it.

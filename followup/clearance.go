@@ -136,10 +136,12 @@ type Refusal struct {
 	Outcome call.Outcome `json:"outcome"`
 	Reason  string       `json:"reason"`
 	Rule    string       `json:"rule"`
+	// Target: it is of the target alone.
+	Target bool `json:"target,omitempty"`
 }
 
 // OfTarget tells whether another target of the same contact may still be called.
-func (r Refusal) OfTarget() bool { return r.Outcome == call.OutcomeSuppressed }
+func (r Refusal) OfTarget() bool { return r.Target }
 
 // Facts are what the ledger counted, in the transaction that will record the intent.
 type Facts struct {
@@ -155,7 +157,10 @@ type Facts struct {
 	Last    map[Happening]time.Time // what has happened, of what Rules.Happened asks for
 
 	Allowed    bool   // the target is among those that this deployment may dial
-	Suppressed string // why the number must not be called; empty: it may
+	Suppressed string // why the number, or the contact, must not be called; empty: it may
+	// SuppressedBy is who or what has said so. SuppressedContact: of the contact, by whatever number.
+	SuppressedBy      string
+	SuppressedContact bool
 
 	PausedUntil time.Time // until when no request of this account may leave; zero: not paused
 	PausedFor   Reason    // throttled, or gateway_unreachable
@@ -199,21 +204,33 @@ func Clear(f Facts) (*Hold, *Refusal) {
 func (f Facts) refusal() *Refusal {
 	switch {
 	case !f.Allowed:
-		return &Refusal{call.OutcomeSuppressed, "this deployment may not dial the target", "REDIAL_ALLOW_TO"}
+		return &Refusal{call.OutcomeSuppressed, "this deployment may not dial the target", "REDIAL_ALLOW_TO", true}
 	case f.Suppressed != "":
-		return &Refusal{call.OutcomeSuppressed, f.Suppressed, "suppression"}
+		return f.suppression()
 	case !f.ExpiresAt.IsZero() && !f.Now.Before(f.ExpiresAt):
-		return &Refusal{call.OutcomeExpired, "the contact's lifetime is over", "lifetime"}
+		return &Refusal{call.OutcomeExpired, "the contact's lifetime is over", "lifetime", false}
 	}
 	if rule := f.Rules.ConsentNeeded(); rule != "" {
 		switch c := f.Consent; {
 		case c == nil:
-			return &Refusal{call.OutcomeSuppressed, "no consent of the recipient is known", rule}
+			return &Refusal{call.OutcomeSuppressed, "no consent of the recipient is known", rule, false}
 		case f.Now.Before(c.At) || !c.Expires.IsZero() && !f.Now.Before(c.Expires):
-			return &Refusal{call.OutcomeSuppressed, "the recipient's consent does not hold now", rule}
+			return &Refusal{call.OutcomeSuppressed, "the recipient's consent does not hold now", rule, false}
 		}
 	}
 	return nil
+}
+
+// suppression ends the contact where the contact is suppressed; a suppressed number leaves the contact its other ones.
+func (f Facts) suppression() *Refusal {
+	rule := "suppression of the number"
+	if f.SuppressedContact {
+		rule = "suppression of the contact"
+	}
+	if f.SuppressedBy != "" {
+		rule += ", by " + f.SuppressedBy
+	}
+	return &Refusal{call.OutcomeSuppressed, f.Suppressed, rule, !f.SuppressedContact}
 }
 
 // hold is why the call cannot be placed now; nil: it can.

@@ -62,7 +62,8 @@ func (s *Span) UnmarshalYAML(unmarshal func(any) error) error { return unmarshal
 // maxPer is the longest time that calls are counted over.
 const maxPer = Duration(400 * day)
 
-func (l Limit) validate() error {
+// Validate names what is out of range.
+func (l Limit) Validate() error {
 	switch {
 	case l.Calls < 1 || l.Calls > 1000:
 		return fmt.Errorf("calls: %d is out of range: write 1 to 1000", l.Calls)
@@ -75,11 +76,22 @@ func (l Limit) validate() error {
 }
 
 func (l Limit) String() string {
-	per := "in " + l.Per.String()
+	per := "in any " + inWords(l.Per.For)
 	if l.Per.Day {
 		per = "on a day"
 	}
 	return fmt.Sprintf("at most %d calls %s to a %s", l.Calls, per, l.By.orNumber())
+}
+
+// inWords is a length of time that nobody takes for a calendar day.
+func inWords(d Duration) string {
+	switch days := time.Duration(d) / day; {
+	case time.Duration(d) == day:
+		return "24 hours"
+	case days > 1 && time.Duration(d) == days*day:
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.String()
 }
 
 func (b By) orNumber() By {
@@ -148,5 +160,5 @@ func (q Quiet) validate() error {
 }
 
 func (q Quiet) String() string {
-	return fmt.Sprintf("no call to a %s for %s after a %s", q.By.orNumber(), q.For, q.After)
+	return fmt.Sprintf("no call to a %s for %s after a %s", q.By.orNumber(), inWords(q.For), q.After)
 }

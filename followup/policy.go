@@ -30,6 +30,9 @@ type Policy struct {
 	Window Window `json:"window,omitzero" yaml:"window"`
 	// Limits are how many calls there may be in a time, at most 20; those of the window's presets hold beside them.
 	Limits []Limit `json:"limits,omitempty" yaml:"limits"`
+	// AboveCeilings lets Limits hold instead of the deployment's ceilings, which hold beside them otherwise. It is part of each dial's
+	// evidence.
+	AboveCeilings bool `json:"above_ceilings,omitempty" yaml:"above_ceilings"`
 	// Quiet are times without calls after something has happened, at most 20; those of the window's presets hold beside them.
 	Quiet []Quiet `json:"quiet,omitempty" yaml:"quiet"`
 	// On is the rule for each disposition; one without a rule has that of DefaultRules.
@@ -255,7 +258,7 @@ func (p Policy) Validate() error {
 	if err := p.Dial.validate(); err != nil {
 		return fmt.Errorf("dial.%w", err)
 	}
-	if err := p.rules().validate(); err != nil {
+	if err := p.Rules().validate(); err != nil {
 		return err
 	}
 	for _, disposition := range call.Dispositions() {

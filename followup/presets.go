@@ -17,14 +17,14 @@ const PresetsVersion = "2026-11-21"
 // Preset is a set of calling rules of a jurisdiction, as data. It is a starting point and no legal advice: every one of them is to be
 // verified with counsel, and several rest on secondary sources, as their Source says.
 type Preset struct {
-	Name     string
-	Title    string
-	Days     map[string][]Hours // by the recipient's clock; days that are not named are closed; none: no hours
-	Holidays string             // whose public holidays are closed, too: us, fr, au; empty: none
-	Limits   []Limit
-	Quiet    []Quiet
-	Consent  bool   // a call needs the recipient's consent as an input
-	Source   string // the rule, and how it was checked
+	Name     string             `json:"name"`
+	Title    string             `json:"title"`
+	Days     map[string][]Hours `json:"days,omitempty"`     // by the recipient's clock; days that are not named are closed; none: no hours
+	Holidays string             `json:"holidays,omitempty"` // whose public holidays are closed, too: us, fr, au; empty: none
+	Limits   []Limit            `json:"limits,omitempty"`
+	Quiet    []Quiet            `json:"quiet,omitempty"`
+	Consent  bool               `json:"consent"` // a call needs the recipient's consent as an input
+	Source   string             `json:"source"`  // the rule, and how it was checked
 }
 
 // Rule is the preset as the rule behind a wait.

@@ -16,12 +16,16 @@ type Rules struct {
 	Window Window  `json:"window,omitzero"`
 	Limits []Limit `json:"limits,omitempty"`
 	Quiet  []Quiet `json:"quiet,omitempty"`
+	// AboveCeilings is whether the policy's limits hold instead of the deployment's ceilings.
+	AboveCeilings bool `json:"above_ceilings,omitempty"`
+	// Ceilings are the deployment's, which the ledger puts in.
+	Ceilings []Limit `json:"-"`
 }
 
-func (p Policy) rules() Rules { return Rules{p.Name, p.Window, p.Limits, p.Quiet} }
-
 // Rules are the policy's rules, for a dial.
-func (p Policy) Rules() Rules { return p.rules() }
+func (p Policy) Rules() Rules {
+	return Rules{Policy: p.Name, Window: p.Window, Limits: p.Limits, Quiet: p.Quiet, AboveCeilings: p.AboveCeilings}
+}
 
 // maxRules is how many limits and how many quiet periods a policy may have.
 const maxRules = 20
@@ -30,11 +34,14 @@ func (r Rules) validate() error {
 	if err := r.Window.validate(); err != nil {
 		return fmt.Errorf("window.%w", err)
 	}
+	if r.AboveCeilings && len(r.Limits) == 0 {
+		return errors.New("above_ceilings: it needs limits of its own: name them, or leave it out")
+	}
 	if len(r.Limits) > maxRules || len(r.Quiet) > maxRules {
 		return fmt.Errorf("limits: more than %d are too many, and so are more than %d quiet periods", maxRules, maxRules)
 	}
 	for i, l := range r.Limits {
-		if err := l.validate(); err != nil {
+		if err := l.Validate(); err != nil {
 			return fmt.Errorf("limits[%d].%w", i, err)
 		}
 	}
@@ -77,6 +84,11 @@ func (r Rules) limits() []ruled[Limit] {
 	var all []ruled[Limit]
 	for _, l := range r.Limits {
 		all = append(all, ruled[Limit]{r.Policy + ": limits: " + l.String(), l})
+	}
+	if !r.AboveCeilings {
+		for _, l := range r.Ceilings {
+			all = append(all, ruled[Limit]{"ceiling (REDIAL_CEILINGS): " + l.String(), l})
+		}
 	}
 	for _, p := range r.presets() {
 		for _, l := range p.Limits {
@@ -150,6 +162,30 @@ func (c Consent) Validate() error {
 	return nil
 }
 
+// Check names what every dial of a contact would be refused for: a consent that is missing, or a target of which nobody can say
+// what time it is there. The error begins with the field: consent, or zone.
+func (p Policy) Check(targets []call.Target, c *Consent) error {
+	if c != nil {
+		if err := c.Validate(); err != nil {
+			return fmt.Errorf("consent.%w", err)
+		}
+	}
+	if rule := p.Rules().ConsentNeeded(); rule != "" && c == nil {
+		return fmt.Errorf("consent: it is missing, and %s demands one: say to what was consented, where that is on record, and when", rule)
+	}
+	for _, to := range targets {
+		if to.Zone != "" {
+			if _, err := phone.Zone(to.Zone); err != nil {
+				return fmt.Errorf("zone: %w", err)
+			}
+		}
+		if zones, _ := phone.Zones(to); to.URI != "" && len(zones) == 0 && p.Window.NeedsZone() {
+			return fmt.Errorf("zone: none is known for %s, and the policy has a calling window: state one, like Europe/Paris", to)
+		}
+	}
+	return nil
+}
+
 // farOff is where a window is given up that never opens, for a contact without a lifetime.
 const farOff = 400 * day
 
@@ -158,7 +194,7 @@ const farOff = 400 * day
 func (f Facts) ruled() (*Hold, *Refusal) {
 	o, err := f.Rules.Window.forTarget(f.Rules.Policy, f.Target)
 	if err != nil {
-		return nil, &Refusal{call.OutcomeSuppressed, err.Error(), f.Rules.Policy + ": window"}
+		return nil, &Refusal{call.OutcomeSuppressed, err.Error(), f.Rules.Policy + ": window", true}
 	}
 	horizon := f.ExpiresAt
 	if horizon.IsZero() {
@@ -187,7 +223,7 @@ func (f Facts) ruled() (*Hold, *Refusal) {
 		open, rule, found := o.next(h.Until, horizon, f.Ring)
 		switch {
 		case !found || !open.Start.Before(horizon):
-			return nil, &Refusal{call.OutcomeExpired, "the calling window does not open within the contact's lifetime", cmp.Or(rule, h.Rule)}
+			return nil, &Refusal{call.OutcomeExpired, "the calling window does not open within the contact's lifetime", cmp.Or(rule, h.Rule), false}
 		case open.Start.After(h.Until):
 			wait(ReasonWindow, rule, "the calling window opens", o.spread(open, f.Ring, f.Key))
 		}
@@ -198,7 +234,7 @@ func (f Facts) ruled() (*Hold, *Refusal) {
 			h.NotBefore, h.Until, h.Queued = at, f.turn(at), true
 			return &h, nil
 		case !h.Until.Before(horizon):
-			return nil, &Refusal{call.OutcomeExpired, "no call is allowed within the contact's lifetime", h.Rule}
+			return nil, &Refusal{call.OutcomeExpired, "no call is allowed within the contact's lifetime", h.Rule, false}
 		}
 	}
 }
@@ -211,11 +247,13 @@ type Evidence struct {
 	Basis   string     `json:"basis,omitempty"`   // what the zones were taken from: stated, number, country
 	Consent *Consent   `json:"consent,omitempty"`
 	Calls   map[By]int `json:"calls,omitempty"` // earlier ones that were counted
+	// AboveCeilings: the policy's limits held instead of the deployment's ceilings.
+	AboveCeilings bool `json:"above_ceilings,omitempty"`
 }
 
 // Evidence is by what the rules allow the call.
 func (f Facts) Evidence() Evidence {
-	e := Evidence{Policy: f.Rules.Policy, Consent: f.Consent}
+	e := Evidence{Policy: f.Rules.Policy, Consent: f.Consent, AboveCeilings: f.Rules.AboveCeilings}
 	for _, p := range f.Rules.presets() {
 		e.Presets = append(e.Presets, p.Rule())
 	}

@@ -155,10 +155,11 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 	if r.Lifetime > 0 {
 		f.ExpiresAt = c.openedAt.Add(r.Lifetime)
 	}
+	r.Rules.Ceilings = l.ceilings
 	if err := t.rules(r, &f); err != nil {
 		return f, err
 	}
-	if _, err := t.get(`SELECT reason FROM suppressions WHERE target = ?`, []any{r.Request.To.URI}, &f.Suppressed); err != nil {
+	if err := t.suppression(r, &f); err != nil {
 		return f, err
 	}
 	var arrived, woken int64

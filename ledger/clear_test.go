@@ -265,7 +265,7 @@ func TestATargetThatIsNotAllowedOrIsSuppressedIsRefused(t *testing.T) {
 	defer l.Close()
 	c, err := l.Clear(ctx, ask("a", 1))
 	require.NoError(t, err)
-	require.Equal(t, &followup.Refusal{Outcome: call.OutcomeSuppressed, Reason: "this deployment may not dial the target", Rule: "REDIAL_ALLOW_TO"}, c.Refused)
+	require.Equal(t, &followup.Refusal{Outcome: call.OutcomeSuppressed, Reason: "this deployment may not dial the target", Rule: "REDIAL_ALLOW_TO", Target: true}, c.Refused)
 
 	first := ask("b", 1, to(number))
 	c, err = l.Clear(ctx, first)
@@ -278,7 +278,7 @@ func TestATargetThatIsNotAllowedOrIsSuppressedIsRefused(t *testing.T) {
 	c, err = l.Clear(ctx, ask("c", 1, to(number)))
 	require.NoError(t, err)
 	require.NotNil(t, c.Refused)
-	require.Equal(t, "suppression", c.Refused.Rule)
+	require.Equal(t, "suppression of the number, by policy default: on.unwanted: suppress", c.Refused.Rule)
 }
 
 func TestAContactPastItsLifetimeIsExpired(t *testing.T) {

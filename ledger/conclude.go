@@ -58,8 +58,7 @@ func upTo(attempts []call.Attempt, n int) []call.Attempt {
 // follow records a decision and what it means for the contact.
 func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p followup.Policy) error {
 	if d.Suppress {
-		if err := t.exec(`INSERT INTO suppressions (target, at, reason, source) SELECT target, CAST(? AS BIGINT), ?, ? FROM attempts WHERE key = ?
-			ON CONFLICT (target) DO NOTHING`, micros(t.now), d.Reason, d.Rule, a.Key); err != nil {
+		if err := t.suppressCalled(a.Key, false, "policy "+d.Rule, d.Reason); err != nil {
 			return err
 		}
 	}

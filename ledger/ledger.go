@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"redial/followup"
 )
 
 // Options say how a ledger is opened. The zero value asks for nothing special.
@@ -19,16 +21,19 @@ type Options struct {
 	Migrate bool
 	// Allow tells whether this deployment may dial a target; nil allows all.
 	Allow func(target string) bool
+	// Ceilings are limits that hold for every policy which does not say otherwise.
+	Ceilings []followup.Limit
 	// Now is the clock; nil is the database's: the system's for SQLite, the server's for PostgreSQL. For tests.
 	Now func() time.Time
 }
 
 // Ledger is an open ledger. Its methods may be called by many goroutines at once.
 type Ledger struct {
-	db      database
-	allow   func(string) bool
-	now     func() time.Time
-	changed chan struct{}
+	db       database
+	allow    func(string) bool
+	ceilings []followup.Limit
+	now      func() time.Time
+	changed  chan struct{}
 }
 
 var (
@@ -74,7 +79,7 @@ func (a access) of(attempt string) access {
 // Open opens the ledger at address: "sqlite:FILE", or a PostgreSQL URL, "postgres://user:password@host/database". Errors are one
 // line that names the address, without its password, and the remedy.
 func Open(ctx context.Context, address string, o Options) (*Ledger, error) {
-	l := &Ledger{allow: o.Allow, now: o.Now, changed: make(chan struct{}, 1)}
+	l := &Ledger{allow: o.Allow, ceilings: o.Ceilings, now: o.Now, changed: make(chan struct{}, 1)}
 	if l.allow == nil {
 		l.allow = func(string) bool { return true }
 	}

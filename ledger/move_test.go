@@ -33,7 +33,8 @@ func inUse(t *testing.T) *book {
 	_, err := b.Conclude(ctx, ask("c0", 1).WorkflowID, ask("c0", 1).Key, followup.Policy{On: map[call.Disposition]followup.Rule{
 		call.Human: {Then: followup.VerbSuppress}}})
 	require.NoError(t, err)
-	require.Equal(t, 1, b.count("SELECT COUNT(*) FROM suppressions"))
+	require.Equal(t, 2, b.load(kept("tel:+12025550199", "a letter"), kept("tel:+12025550197", "a letter")))
+	require.Equal(t, 3, b.count("SELECT COUNT(*) FROM suppression_entries"))
 	return b
 }
 
@@ -48,7 +49,7 @@ func TestALedgerMovesToPostgreSQLWithAllThatItKnows(t *testing.T) {
 	moved, err := ledger.Move(ctx, b.address, address)
 	require.NoError(t, err)
 	require.Equal(t, ledger.Moved{"contacts": 4, "attempts": 2, "notifications": 1, "results": 2, "decisions": moved["decisions"], "queue": 2, "outbox": moved["outbox"],
-		"accounts": 1, "suppressions": 1}, moved)
+		"accounts": 1, "suppression_entries": 3, "suppression_imports": 1}, moved)
 
 	l, err := ledger.Open(ctx, address, ledger.Options{Owner: true, Now: b.Now})
 	require.NoError(t, err)
@@ -79,6 +80,15 @@ func TestALedgerMovesToPostgreSQLWithAllThatItKnows(t *testing.T) {
 	require.Equal(t, map[string]bool{"redial/-/c0": true, "redial/-/c2": true}, told)
 	require.NoError(t, l.Receive(ctx, ask("c1", 1).Key, nil, []call.Event{busy}, "")) // its ids go on
 	require.NoError(t, l.ReceiveResult(ctx, ask("c1", 1).Key, nil, call.BotResult{Kind: call.Confirmed}, ""))
+
+	for _, target := range []string{"sip:c0@example.com", "tel:+12025550199"} {
+		s, err := l.Suppressed(ctx, target, "")
+		require.NoError(t, err)
+		require.NotNil(t, s, target)
+	}
+	added, err := l.Suppress(ctx, kept("tel:+12025550198", "a letter"))
+	require.NoError(t, err)
+	require.True(t, added)
 
 	_, err = ledger.Open(ctx, b.address, ledger.Options{})
 	require.ErrorContains(t, err, "set REDIAL_DATABASE", "two ledgers would dial everybody twice")

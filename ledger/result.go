@@ -36,8 +36,16 @@ func (l *Ledger) ReceiveResult(ctx ctx, key string, raw []byte, r call.BotResult
 			return err
 		}
 		if err := t.exec(`INSERT INTO results (attempt_key, received_at, raw, result, note, kind) VALUES (?, ?, ?, ?, ?, ?)`,
-			key, micros(t.now), raw, understood, note, r.Kind); err != nil || note != "" {
+			key, micros(t.now), raw, understood, note, r.Kind); err != nil {
 			return err
+		}
+		if known && unreadable == "" && r.Kind == call.OptedOut { // also in a second result: whoever does not want to be called is not
+			if err := t.suppressCalled(key, true, "bot", "opted out in attempt "+key); err != nil {
+				return err
+			}
+		}
+		if note != "" {
+			return nil
 		}
 		return t.tellResult(row.workflowID, key)
 	})

@@ -9,6 +9,7 @@ import (
 
 	"redial/call"
 	"redial/followup"
+	"redial/ledger"
 )
 
 func ruled(r followup.Rules) func(*followup.ClearanceRequest) {
@@ -62,7 +63,7 @@ func TestALimitCountsEveryCallThatMayHaveRungByNumberByContactOrBySubject(t *tes
 			require.Equal(t, followup.ReasonLimit, held.Reason, by)
 			require.True(t, held.Queued)
 			require.WithinDuration(t, start.Add(24*time.Hour), held.NotBefore, time.Second, "when the first no longer counts")
-			require.Contains(t, held.Rule, "at most 3 calls in 1d to a "+string(by))
+			require.Contains(t, held.Rule, "at most 3 calls in any 24 hours to a "+string(by))
 			require.True(t, b.clear(ask("somebody else", 1, to(other), atMost(3, 24*time.Hour, by))).Cleared)
 
 			b.Advance(20*time.Hour - time.Minute)
@@ -149,6 +150,25 @@ func TestAWindowThatOpensWakesThoseWhoWaitInOrderAndNoMoreThanTheLinesCarry(t *t
 			order = append(order, woken...)
 		}
 		require.Equal(t, []string{"c0", "c1", "c2", "c3", "c4"}, order)
+	})
+}
+
+func TestTheDeploymentsCeilingsHoldForEveryPolicyThatDoesNotClaimToBeAboveThem(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		require.NoError(t, b.Ledger.Close())
+		var err error
+		b.Ledger, err = ledger.Open(ctx, b.address, ledger.Options{Owner: true, Now: b.Now, Ceilings: []followup.Limit{{Calls: 1, Per: followup.Span{Day: true}}}})
+		require.NoError(t, err)
+		b.place(ask("anna", 1, to(number)))
+		b.end(ask("anna", 1, to(number)))
+		held := b.held(ask("bert", 1, to(number)))
+		require.Contains(t, held.Rule, "REDIAL_CEILINGS")
+		require.WithinDuration(t, time.Date(2026, 3, 3, 5, 0, 0, 0, time.UTC), held.NotBefore, time.Second, "midnight in Washington")
+		above := ask("carl", 1, to(number), ruled(followup.Rules{AboveCeilings: true, Limits: []followup.Limit{{Calls: 9, Per: followup.Span{Day: true}}}}))
+		b.dial(above)
+		decisions := b.show("carl").Decisions
+		require.Contains(t, string(decisions[len(decisions)-1].Evidence), `"above_ceilings":true`)
 	})
 }
 

@@ -48,6 +48,7 @@ type Contact struct {
 	Notifications []Notification `json:"notifications"`
 	Results       []Result       `json:"results"`
 	Escalation    *Escalation    `json:"escalation,omitempty"`
+	Suppressed    []Suppression  `json:"suppressed,omitempty"` // why it, or one of its numbers, must not be called now
 }
 
 // Decision is one entry of the decision log.
@@ -86,7 +87,13 @@ func (l *Ledger) Show(ctx ctx, id string) (Contact, error) {
 		if err != nil {
 			return err
 		}
-		c, err = t.show(workflowID)
+		if c, err = t.show(workflowID); err != nil {
+			return err
+		}
+		held, err := t.suppressionsOf(workflowID, c.ContactID)
+		if len(held) > 0 {
+			c.Suppressed = held
+		}
 		return err
 	})
 	return c, err

@@ -78,6 +78,11 @@ func Region(t call.Target) string {
 	return region
 }
 
+// KnownRegion tells whether Parse takes a default region.
+func KnownRegion(region string) bool {
+	return phonenumbers.GetCountryCodeForRegion(strings.ToUpper(strings.TrimSpace(region))) != 0
+}
+
 // canonicalTel reads what follows "tel:". A number without the plus is read with its country code, whatever the
 // default region is: so the gateway reads it.
 func canonicalTel(rest string) (string, error) {

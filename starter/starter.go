@@ -55,11 +55,12 @@ func (e *InputError) Error() string { return e.Field + ": " + e.Problem }
 func (s Starter) check(in *workflows.Input) error {
 	if in.ContactID == "" {
 		in.ContactID = uuid.NewString() // not looked at for numbers: some random ids read like one
-	} else if err := s.hideNumber(&in.ContactID); err != nil {
-		return err
-	}
-	if !contactID.MatchString(in.ContactID) {
-		return &InputError{"contact id", fmt.Sprintf("%q: use 1 to 120 letters, digits and . _ : @ + - ( ), starting with a letter or digit", in.ContactID)}
+	} else {
+		id, err := s.ContactID(in.ContactID)
+		if err != nil {
+			return err
+		}
+		in.ContactID = id
 	}
 	if in.Campaign != "" && !campaignName.MatchString(in.Campaign) {
 		return &InputError{"campaign", fmt.Sprintf("%q: use 1 to 48 letters, digits and . _ -, starting with a letter or digit", in.Campaign)}
@@ -70,6 +71,18 @@ func (s Starter) check(in *workflows.Input) error {
 	return checkRules(in)
 }
 
+// ContactID is a contact's id as its runs and the ledger have it: one that reads as a phone number is replaced by its keyed hash. Errors
+// are an *InputError.
+func (s Starter) ContactID(id string) (string, error) {
+	if err := s.hideNumber(&id); err != nil {
+		return "", err
+	}
+	if !contactID.MatchString(id) {
+		return "", &InputError{"contact id", fmt.Sprintf("%q: use 1 to 120 letters, digits and . _ : @ + - ( ), starting with a letter or digit", id)}
+	}
+	return id, nil
+}
+
 // maxSubject is the longest subject, in bytes.
 const maxSubject = 120
 
@@ -78,21 +91,12 @@ func checkRules(in *workflows.Input) error {
 	if len(in.Subject) > maxSubject {
 		return &InputError{"subject", fmt.Sprintf("%d bytes are too long: write at most %d", len(in.Subject), maxSubject)}
 	}
-	if in.Consent != nil {
-		if err := in.Consent.Validate(); err != nil {
-			return &InputError{"consent." + strings.SplitN(err.Error(), ": ", 2)[0], strings.SplitN(err.Error(), ": ", 2)[1]}
-		}
+	if len(in.Further) > workflows.MaxFurther {
+		return &InputError{"to", fmt.Sprintf("%d further numbers are too many: name at most %d", len(in.Further), workflows.MaxFurther)}
 	}
-	if rule := in.Policy.Rules().ConsentNeeded(); rule != "" && in.Consent == nil {
-		return &InputError{"consent", fmt.Sprintf("it is missing, and %s demands one: say to what was consented, where that is on record, and when", rule)}
-	}
-	if in.To.Zone != "" {
-		if _, err := phone.Zone(in.To.Zone); err != nil {
-			return &InputError{"zone", err.Error()}
-		}
-	}
-	if zones, _ := phone.Zones(in.To); in.To.URI != "" && len(zones) == 0 && in.Policy.Window.NeedsZone() {
-		return &InputError{"zone", fmt.Sprintf("none is known for %s, and the policy has a calling window: state one, like Europe/Paris", in.To)}
+	if err := in.Policy.Check(append([]call.Target{in.To}, in.Further...), in.Consent); err != nil {
+		field, problem, _ := strings.Cut(err.Error(), ": ")
+		return &InputError{field, problem}
 	}
 	return nil
 }

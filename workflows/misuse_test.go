@@ -6,30 +6,26 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
 	"redial/call"
+	"redial/callflowtest"
 	"redial/workflows"
 )
 
-// playFlow plays a flow of a test's own on the stage.
-func (s *stage) playFlow(flow func(workflow.Context, *workflows.Flow) error) call.Result {
-	s.t.Helper()
-	d := workflows.Define("Test", func(ctx workflow.Context, f *workflows.Flow, _ workflows.None) error { return flow(ctx, f) })
-	s.ExecuteWorkflow(d.Workflow(), s.in)
-	require.True(s.t, s.IsWorkflowCompleted(), "the flow never ends")
-	require.NoError(s.t, s.GetWorkflowError())
-	var r call.Result
-	require.NoError(s.t, s.GetWorkflowResult(&r))
-	return r
+// on is a stage for a flow of a test's own, on which everybody is reached.
+func on(t *testing.T, flow func(workflow.Context, *workflows.Flow) error) *callflowtest.Kit {
+	kit := callflowtest.New(t, workflows.Define("Test", func(ctx workflow.Context, f *workflows.Flow, _ workflows.None) error { return flow(ctx, f) }))
+	kit.On(anna).Human(talk)
+	return kit
 }
 
 func TestACallInAQueryHandlerIsRefusedInWordsAndChangesNothing(t *testing.T) {
 	for _, waitsInHandle := range []bool{true, false} {
-		s := newStage(t, act{end: call.Human, after: ring}, act{end: call.Human, after: ring})
+		var env *testsuite.TestWorkflowEnvironment
 		var asked error
-		s.RegisterDelayedCallback(func() { _, asked = s.QueryWorkflow("call") }, time.Minute)
-		r := s.playFlow(func(ctx workflow.Context, f *workflows.Flow) error {
+		kit := on(t, func(ctx workflow.Context, f *workflows.Flow) error {
 			if err := workflow.SetQueryHandler(ctx, "call", func() (string, error) {
 				f.Note(ctx, "a note")
 				_, err := f.Call(ctx)
@@ -50,6 +46,9 @@ func TestACallInAQueryHandlerIsRefusedInWordsAndChangesNothing(t *testing.T) {
 			_, err := f.Call(ctx)
 			return err
 		})
+		kit.Environment(func(e *testsuite.TestWorkflowEnvironment) { env = e })
+		kit.After(time.Minute, func() { _, asked = env.QueryWorkflow("call") })
+		r := kit.Call(anna, nil).Result()
 		require.ErrorContains(t, asked, "was called in a query handler")
 		require.Len(t, r.Attempts, 2)
 		require.Equal(t, 2, r.Attempts[1].N)
@@ -57,29 +56,25 @@ func TestACallInAQueryHandlerIsRefusedInWordsAndChangesNothing(t *testing.T) {
 }
 
 func TestTwoThingsAtATimeAreRefusedInWords(t *testing.T) {
-	s := newStage(t, act{end: call.Human, after: ring}, act{end: call.Human, after: ring})
 	var said any
-	s.playFlow(func(ctx workflow.Context, f *workflows.Flow) error {
+	on(t, func(ctx workflow.Context, f *workflows.Flow) error {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer func() { said = recover() }()
 			_, _ = f.Call(ctx)
 		})
 		_, err := f.Call(ctx)
 		return err
-	})
+	}).Call(anna, nil).Ended()
 	require.Contains(t, said, "Flow.Call was called while the flow is in Flow.Call")
 }
 
 func TestACanceledActivityOfTheFlowsOwnIsACanceledFlow(t *testing.T) {
-	s := newStage(t, act{end: call.Busy, after: ring})
-	s.RegisterDelayedCallback(s.CancelWorkflow, time.Hour)
-	r := s.playFlow(func(ctx workflow.Context, f *workflows.Flow) error {
+	on(t, func(ctx workflow.Context, f *workflows.Flow) error {
 		if _, err := f.Call(ctx); err != nil {
 			return err
 		}
 		return workflow.Sleep(ctx, 24*time.Hour)
-	})
-	require.Equal(t, call.OutcomeCanceled, r.Outcome)
+	}).CancelAfter(time.Hour).Call(anna, nil).Outcome(call.OutcomeCanceled)
 }
 
 func TestAnInputIsReadStrictly(t *testing.T) {

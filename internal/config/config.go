@@ -41,6 +41,7 @@ type Config struct {
 	Database         string   `env:"REDIAL_DATABASE" envDefault:"sqlite:redial.db"`
 	DialRate         Rate     `env:"REDIAL_DIAL_RATE" envDefault:"55/1m"`
 	MaxCalls         Positive `env:"REDIAL_MAX_CALLS" envDefault:"10"`
+	Ceilings         Ceilings `env:"REDIAL_CEILINGS" envDefault:"2/day,3/24h,7/7d"`
 	AllowTo          Targets  `env:"REDIAL_ALLOW_TO"`
 	LogLevel         string   `env:"REDIAL_LOG_LEVEL" envDefault:"info"`
 
@@ -200,6 +201,45 @@ func (r *Rate) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is no rate: write dials per window, such as 55/1m", text)
 	}
 	*r = Rate{int(n), window}
+	return nil
+}
+
+// Ceilings are limits on the calls to a number that hold for every policy.
+type Ceilings []Ceiling
+
+// Ceiling is how many calls a number may get in a time: a stretch of it, or the recipient's calendar day.
+type Ceiling struct {
+	Calls int
+	Per   time.Duration
+	Day   bool
+}
+
+func (c *Ceilings) UnmarshalText(text []byte) error {
+	*c = nil
+	if strings.TrimSpace(string(text)) == "none" {
+		return nil
+	}
+	for part := range strings.SplitSeq(string(text), ",") {
+		calls, per, _ := strings.Cut(strings.TrimSpace(part), "/")
+		n, err := strconv.ParseUint(calls, 10, 10)
+		ceiling := Ceiling{Calls: int(n), Day: per == "day"}
+		if !ceiling.Day {
+			days, isDays := strings.CutSuffix(per, "d")
+			if isDays {
+				per = days + "h"
+			}
+			var err2 error
+			ceiling.Per, err2 = time.ParseDuration(per)
+			if isDays {
+				ceiling.Per *= 24
+			}
+			err = errors.Join(err, err2)
+		}
+		if err != nil || n == 0 || !ceiling.Day && (ceiling.Per < time.Second || ceiling.Per > 400*24*time.Hour) {
+			return fmt.Errorf("%q is no list of ceilings: write calls to a number in a time, such as 2/day,3/24h,7/7d, or none", text)
+		}
+		*c = append(*c, ceiling)
+	}
 	return nil
 }
 

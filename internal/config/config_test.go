@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,10 +22,29 @@ func TestDefaultsHoldWhereNothingIsSet(t *testing.T) {
 	}
 }
 
+func TestCeilingsAreCallsInATime(t *testing.T) {
+	for text, want := range map[string]string{"": "[{2 0s true} {3 24h0m0s false} {7 168h0m0s false}]", "none": "[]", "1/90m, 2/day": "[{1 1h30m0s false} {2 0s true}]"} {
+		settings := map[string]string{"REDIAL_CEILINGS": text}
+		if text == "" {
+			settings = nil
+		}
+		c, err := config.From(settings)
+		if err != nil || fmt.Sprint(c.Ceilings) != want {
+			t.Errorf("%q: %v %v", text, c.Ceilings, err)
+		}
+	}
+	for _, bad := range []string{"0/day", "3", "3/0s", "3/week", "3/-1d", "-3/1d", "3/500d", ",", "none,3/day"} {
+		if c, err := config.From(map[string]string{"REDIAL_CEILINGS": bad}); err == nil {
+			t.Errorf("%q is taken: %v", bad, c.Ceilings)
+		}
+	}
+}
+
 func TestAMalformedValueIsOneLineThatNamesTheVariableAndTheRemedy(t *testing.T) {
 	for variable, c := range map[string]struct{ value, says string }{
 		"REDIAL_DIAL_RATE": {"fast", "55/1m"},
 		"REDIAL_MAX_CALLS": {"0", "at least 1"},
+		"REDIAL_CEILINGS":  {"2/day,many", "2/day,3/24h,7/7d, or none"},
 		"KORE_TIMEZONE":    {"Mars/Olympus", "Europe/Paris"},
 		"REDIAL_ALLOW_TO":  {"+1415, nobody", "sip:user@host"},
 

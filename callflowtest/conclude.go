@@ -1,0 +1,130 @@
+package callflowtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// Conclude decides what follows an attempt and records the decision. Asked again about the same disposition it returns what was
+// decided then. Numbers are those that next_number goes through; none: the contact has one.
+func (l *Ledger) Conclude(_ context.Context, workflowID, key string, p followup.Policy, numbers ...call.Target) (followup.Decision, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, err := l.known(key)
+	switch {
+	case err != nil:
+		return followup.Decision{}, err
+	case a.Disposition == "":
+		return followup.Decision{}, fmt.Errorf("attempt %s is still under way", key)
+	case a.decidedOn == a.Disposition:
+		return a.decision, nil
+	}
+	c := l.contacts[workflowID]
+	if c == nil {
+		return followup.Decision{}, errors.New("no such contact: " + workflowID)
+	}
+	attempts := c.folded()
+	for i := range attempts {
+		if attempts[i].N == a.N {
+			attempts = attempts[:i+1]
+			break
+		}
+	}
+	d := p.Decide(followup.Contact{OpenedAt: c.openedAt, Target: a.request.To, Numbers: numbers, Attempts: attempts}, l.now())
+	a.decidedOn, a.decision = a.Disposition, d
+	l.store(a)
+	l.follow(c, a, d, p)
+	return d, nil
+}
+
+// follow records a decision and what it means for the contact. Whoever is escalated is owed to people from the moment at which the
+// contact is closed.
+func (l *Ledger) follow(c *contact, a *attempt, d followup.Decision, p followup.Policy) {
+	if d.Suppress {
+		l.suppress(a.target, d.Reason)
+	}
+	l.decide(c, Decided{N: a.N, Kind: "decided", Reason: d.Reason, Rule: d.Rule, Until: d.At})
+	if d.Action == followup.ActionRetry {
+		l.quit(c.WorkflowID)
+		c.wait = followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At}
+		return
+	}
+	l.close(c, d.Outcome, d.Action == followup.ActionEscalate, d.Reason, d.Rule)
+	if d.Action == followup.ActionEscalate {
+		l.escalate(c, followup.Escalated{WorkflowID: c.WorkflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Target, Reason: d.Reason,
+			Rule: d.Rule, At: l.now(), Metadata: a.request.Metadata, Attempts: c.folded()}, p.Escalate.Webhook)
+	}
+}
+
+// Finish gives an open contact an outcome that no attempt decided, and returns the outcome that stands.
+func (l *Ledger) Finish(_ context.Context, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.contacts[workflowID]
+	if c == nil {
+		return outcome, nil
+	}
+	l.decide(c, Decided{Kind: "finished", Reason: reason, Rule: string(outcome)})
+	l.close(c, outcome, false, reason, string(outcome))
+	return c.outcome, nil
+}
+
+// Escalate owes people the story of a contact. Escalating the same contact again changes nothing. A contact that is still open is
+// closed with it.
+func (l *Ledger) Escalate(_ context.Context, e followup.Escalated, url string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.contacts[e.WorkflowID]
+	if c == nil {
+		c = &contact{Claim: followup.Claim{WorkflowID: e.WorkflowID, ContactID: e.ContactID, Campaign: e.Campaign}} // told of all the same
+		l.escalate(c, e, url)
+		return nil
+	}
+	l.close(c, call.OutcomeEscalated, true, e.Reason, e.Rule)
+	l.escalate(c, e, url)
+	return nil
+}
+
+func (l *Ledger) escalate(c *contact, e followup.Escalated, url string) {
+	if c.told != nil {
+		return
+	}
+	c.told, c.webhook = &e, url
+	l.observe(Event{At: l.now(), WorkflowID: e.WorkflowID, Kind: KindEscalated, Text: e.Reason, Rule: e.Rule, escalated: &e})
+}
+
+// Wait notes what an open contact waits for by its flow's own choice. A contact that the ledger has not heard of is opened.
+func (l *Ledger) Wait(_ context.Context, r followup.Claim, h followup.Hold) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, refusal, err := l.claim(r, true)
+	if err != nil || refusal != nil || !c.closedAt.IsZero() {
+		return err // the next attempt is told why it is refused
+	}
+	c.wait = h
+	l.decide(c, Decided{Kind: "held", Reason: string(h.Reason), Rule: h.Rule, Until: h.Until})
+	return nil
+}
+
+// Note adds to the contact's decision log what its flow has noted. Notes that are there already, by their numbers, are not written
+// again.
+func (l *Ledger) Note(_ context.Context, workflowID string, notes []followup.Note) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.contacts[workflowID]
+	for _, n := range notes {
+		if c == nil {
+			l.observe(Event{At: l.now(), WorkflowID: workflowID, Kind: "note", Text: n.Text})
+			continue
+		}
+		if !c.notes[n.N] {
+			c.notes[n.N] = true
+			l.decide(c, Decided{Kind: "note", Reason: n.Text, Rule: fmt.Sprintf("note %d", n.N)})
+		}
+	}
+	return nil
+}

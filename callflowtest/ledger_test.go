@@ -1,0 +1,358 @@
+package callflowtest_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"redial/call"
+	"redial/callflowtest"
+	"redial/followup"
+	"redial/ledger"
+)
+
+// books is the ledger in memory beside one of the product's own, under one clock. Whatever is asked is asked of both.
+type books struct {
+	t      *rapid.T
+	at     time.Time
+	memory *callflowtest.Ledger
+	disk   *ledger.Ledger
+	opened map[string]int // attempts of each contact so far
+	dialed []followup.ClearanceRequest
+}
+
+var ctx = context.Background()
+
+// migrated is a ledger with nothing in it: making its tables takes longer than most tests do.
+var migrated = sync.OnceValue(func() []byte {
+	folder, err := os.MkdirTemp("", "callflowtest")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "redial.db")
+	l, err := ledger.Open(ctx, "sqlite:"+path, ledger.Options{Owner: true})
+	if err != nil {
+		panic(err)
+	}
+	_ = l.Close()
+	file, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	return file
+})
+
+func open(t *rapid.T, path string) *books {
+	b := &books{t: t, at: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), opened: map[string]int{}}
+	require.NoError(t, os.WriteFile(path, migrated(), 0o600))
+	now := func() time.Time { return b.at }
+	b.memory = callflowtest.NewLedger(now)
+	disk, err := ledger.Open(ctx, "sqlite:"+path, ledger.Options{Owner: true, Now: now})
+	require.NoError(t, err)
+	b.disk = disk
+	return b
+}
+
+// same holds that both ledgers have said the same.
+func (b *books) same(inMemory, onDisk any, inMemoryErr, onDiskErr error) {
+	require.Equal(b.t, onDiskErr == nil, inMemoryErr == nil, "on disk: %v; in memory: %v", onDiskErr, inMemoryErr)
+	require.Equal(b.t, canonical(onDisk), canonical(inMemory))
+}
+
+// canonical compares times by their moment alone.
+func canonical(v any) string { return string(mustJSON(v)) }
+
+func (b *books) contact() string {
+	return rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(b.t, "contact")
+}
+
+func (b *books) ask(contact string, n int) followup.ClearanceRequest {
+	id := "redial/-/" + contact
+	numbers := map[string]string{"a": "tel:+14155550100", "b": "tel:+14155550101", "c": "tel:+14155550101", "d": "tel:+14155550102"}
+	return followup.ClearanceRequest{Key: call.AttemptKey(id, "run", n), N: n, WorkflowID: id, FirstRunID: "run", ContactID: contact,
+		Request: call.DialRequest{To: call.Target{URI: numbers[contact]}, MachineDetection: call.DetectionDetect}, HearFor: 10 * time.Minute,
+		Lifetime: 30 * time.Hour, Owner: "run/1/1", MidCall: contact == "a", Subject: "debt", Rules: policies[contact].Rules()}
+}
+
+// policies are those of the contacts: with all kinds of rules, and with none.
+var policies = map[string]followup.Policy{
+	"b": parse("limits: [{calls: 2, per: 1h}, {calls: 3, per: day, by: subject}]\nwindow: {timezone: UTC, days: {mon-sun: [\"10:01-20:00\"]}}"),
+	"c": parse("limits: [{calls: 1, per: 30m, by: contact}]\nquiet: [{after: conversation, for: 2h, by: subject}, {after: refusal, for: 3h}]"),
+}
+
+func parse(text string) followup.Policy {
+	p, err := followup.Parse([]byte(text))
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// clear asks for the next attempt of a contact, or again for its last one.
+func (b *books) clear() {
+	contact := b.contact()
+	n := max(1, b.opened[contact]+rapid.IntRange(0, 1).Draw(b.t, "next"))
+	r := b.ask(contact, n)
+	if rapid.IntRange(0, 9).Draw(b.t, "another run") == 0 {
+		r.FirstRunID = "another run"
+		r.Key = call.AttemptKey(r.WorkflowID, r.FirstRunID, n)
+	}
+	inMemory, errMemory := b.memory.Clear(ctx, r)
+	onDisk, errDisk := b.disk.Clear(ctx, r)
+	b.same(inMemory, onDisk, errMemory, errDisk)
+	if onDisk.Cleared {
+		b.opened[contact] = n
+		b.dialed = append(b.dialed, r)
+	}
+}
+
+func (b *books) one() (followup.ClearanceRequest, bool) {
+	if len(b.dialed) == 0 {
+		return followup.ClearanceRequest{}, false
+	}
+	return rapid.SampledFrom(b.dialed).Draw(b.t, "attempt"), true
+}
+
+func (b *books) answer() {
+	if r, ok := b.one(); ok {
+		d := call.DialAnswer{Class: rapid.SampledFrom([]call.AnswerClass{call.AnswerPlaced, call.AnswerPlaced, call.AnswerNotPlaced,
+			call.AnswerThrottled, call.AnswerRefused, call.AnswerUnknown}).Draw(b.t, "answer"), SID: "sid", Message: "because"}
+		if d.Class == call.AnswerThrottled {
+			d.RetryAfter = time.Duration(rapid.IntRange(0, 60).Draw(b.t, "retry after")) * time.Second
+		}
+		inMemory, errMemory := b.memory.Answer(ctx, r.Key, r.Owner, d)
+		onDisk, errDisk := b.disk.Answer(ctx, r.Key, r.Owner, d)
+		b.same(inMemory, onDisk, errMemory, errDisk)
+	}
+}
+
+func (b *books) receive() {
+	if r, ok := b.one(); ok {
+		e := rapid.SampledFrom([]call.Event{{Status: call.StatusAnswered}, {Status: call.StatusProgress, AMD: call.AMDHuman},
+			{Status: call.StatusFailed, SIP: 486}, {Status: call.StatusCompleted}, {Status: call.StatusCompleted, AMD: call.AMDMachine}}).Draw(b.t, "event")
+		b.same(nil, nil, b.memory.Receive(ctx, r.Key, e), b.disk.Receive(ctx, r.Key, nil, []call.Event{e}, ""))
+	}
+}
+
+func (b *books) result() {
+	if r, ok := b.one(); ok {
+		said := call.BotResult{Kind: rapid.SampledFrom(call.ResultKinds()).Draw(b.t, "result")}
+		b.same(nil, nil, b.memory.ReceiveResult(ctx, r.Key, said), b.disk.ReceiveResult(ctx, r.Key, []byte(said.Kind), said, ""))
+	}
+}
+
+func (b *books) giveUp() {
+	if r, ok := b.one(); ok {
+		inMemory, errMemory := b.memory.GiveUp(ctx, r.Key, "nothing was heard")
+		onDisk, errDisk := b.disk.GiveUp(ctx, r.Key, "nothing was heard")
+		b.same(inMemory, onDisk, errMemory, errDisk)
+	}
+}
+
+func (b *books) conclude() {
+	if r, ok := b.one(); ok {
+		p := policies[r.ContactID]
+		p.Lifetime = followup.Duration(3 * time.Hour)
+		p.On = map[call.Disposition]followup.Rule{call.Busy: {Do: followup.VerbNextNumber}}
+		further := []call.Target{r.Request.To, {URI: "tel:+14155550109"}}
+		inMemory, errMemory := b.memory.Conclude(ctx, r.WorkflowID, r.Key, p, further...)
+		onDisk, errDisk := b.disk.Conclude(ctx, r.WorkflowID, r.Key, p, further...)
+		b.same(inMemory, onDisk, errMemory, errDisk)
+	}
+}
+
+func (b *books) finish() {
+	id := "redial/-/" + b.contact()
+	inMemory, errMemory := b.memory.Finish(ctx, id, call.OutcomeCanceled, "because")
+	onDisk, errDisk := b.disk.Finish(ctx, id, call.OutcomeCanceled, "because")
+	b.same(inMemory, onDisk, errMemory, errDisk)
+}
+
+func (b *books) escalate() {
+	e := followup.Escalated{WorkflowID: "redial/-/" + b.contact(), Reason: "because"}
+	if _, known := b.memory.Show(e.WorkflowID); known {
+		b.same(nil, nil, b.memory.Escalate(ctx, e, ""), b.disk.Escalate(ctx, e, ""))
+	}
+}
+
+// restore hands in what an older ledger does not know, or one that it does.
+func (b *books) restore() {
+	contact := b.contact()
+	r := b.ask(contact, max(1, b.opened[contact]+rapid.IntRange(0, 1).Draw(b.t, "next")))
+	if c, known := b.memory.Show(r.WorkflowID); known && c.FirstRunID != r.FirstRunID {
+		return
+	}
+	dialed := call.Attempt{N: r.N, Key: r.Key, State: call.StateDialing, Seq: 1, DialedAt: b.at, HearUntil: b.at.Add(r.HearFor), Detection: true}
+	d := call.DialAnswer{Class: call.AnswerPlaced, SID: "sid"}
+	inMemory, errMemory := b.memory.Restore(ctx, r, dialed, d)
+	onDisk, errDisk := b.disk.Restore(ctx, r, dialed, d)
+	b.same(inMemory, onDisk, errMemory, errDisk)
+	if b.opened[contact] < r.N {
+		b.opened[contact] = r.N
+		b.dialed = append(b.dialed, r)
+	}
+}
+
+func (b *books) wait() {
+	claim := b.ask(b.contact(), 1).Claim()
+	h := followup.Hold{Reason: followup.ReasonFlow, Rule: "flow: later", Until: b.at.Add(time.Hour)}
+	b.same(nil, nil, b.memory.Wait(ctx, claim, h), b.disk.Wait(ctx, claim, h))
+}
+
+func (b *books) note() {
+	contact := b.contact()
+	if b.opened[contact] == 0 {
+		return
+	}
+	id, notes := "redial/-/"+contact, []followup.Note{{N: rapid.IntRange(1, 3).Draw(b.t, "note"), Text: "so"}}
+	b.same(nil, nil, b.memory.Note(ctx, id, notes), b.disk.Note(ctx, id, notes))
+}
+
+func (b *books) limit() {
+	lines, rate := rapid.IntRange(0, 2).Draw(b.t, "lines"), rapid.IntRange(0, 2).Draw(b.t, "rate")
+	b.same(nil, nil, b.memory.SetLimits(ctx, lines, rate, time.Minute), b.disk.SetLimits(ctx, lines, rate, time.Minute))
+}
+
+func (b *books) pass() {
+	b.at = b.at.Add(rapid.SampledFrom([]time.Duration{time.Second, 2 * time.Second, 11 * time.Second, time.Minute, 11 * time.Minute, time.Hour}).Draw(b.t, "time"))
+}
+
+// delivered is a delivery as both ledgers can say it.
+type delivered struct {
+	WorkflowID string
+	Attempt    *call.Attempt
+	Result     *call.BotResult
+	Wake       bool
+}
+
+// owed compares what both owe now, when they want to be asked again, and how the contacts stand.
+func (b *books) owed() {
+	next, err := b.disk.Tick(ctx)
+	require.NoError(b.t, err)
+	require.Equal(b.t, canonical(next.UTC()), canonical(b.memory.Tick().UTC()))
+	due, err := b.disk.Due(ctx, ledger.ToFlows, 100)
+	require.NoError(b.t, err)
+	var onDisk, inMemory []delivered
+	for _, d := range due {
+		require.NoError(b.t, b.disk.Delivered(ctx, d, false))
+		onDisk = append(onDisk, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake})
+	}
+	for _, d := range b.memory.Due() {
+		inMemory = append(inMemory, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake})
+	}
+	for _, list := range [][]delivered{onDisk, inMemory} {
+		slices.SortFunc(list, func(x, y delivered) int { return cmp.Compare(canonical(x), canonical(y)) })
+	}
+	require.Equal(b.t, canonical(onDisk), canonical(inMemory))
+	for contact := range b.opened {
+		id := "redial/-/" + contact
+		shown, err := b.disk.Show(ctx, id)
+		require.NoError(b.t, err)
+		c, known := b.memory.Show(id)
+		require.True(b.t, known)
+		require.Equal(b.t, canonical([]any{shown.Outcome, shown.Attempts}), canonical([]any{c.Outcome, c.Attempts}))
+	}
+}
+
+func TestTheLedgerInMemoryKeepsTheRulesOfTheProductsOwn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "redial.db")
+	rapid.Check(t, func(t *rapid.T) {
+		for _, file := range []string{path, path + "-wal", path + "-shm", path + ".lock"} {
+			_ = os.Remove(file)
+		}
+		b := open(t, path)
+		defer b.disk.Close()
+		b.limit()
+		moves := []func(){b.clear, b.clear, b.clear, b.answer, b.answer, b.receive, b.receive, b.receive, b.result, b.giveUp, b.conclude, b.conclude,
+			b.finish, b.escalate, b.restore, b.wait, b.note, b.limit, b.pass, b.pass}
+		for range rapid.IntRange(1, 40).Draw(t, "moves") {
+			moves[rapid.IntRange(0, len(moves)-1).Draw(t, "move")]()
+			b.owed()
+		}
+	})
+}
+
+func mustJSON(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// A campaign is what a rehearsal puts on the ledger: many contacts that share lines and pace under one clock.
+func TestACampaignSharesLinesAndPaceInTheOrderOfTheQueue(t *testing.T) {
+	const contacts, lines, rate, lasts = 2000, 10, 55, 40 * time.Second
+	start := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+	at := start
+	l := callflowtest.NewLedger(func() time.Time { return at })
+	require.NoError(t, l.SetLimits(ctx, lines, rate, time.Minute))
+	ask := func(i int) (key string, cleared bool) {
+		id := fmt.Sprintf("redial/-/%04d", i) // who come together are served in the order of their ids
+		key = call.AttemptKey(id, "run", 1)
+		c, err := l.Clear(ctx, followup.ClearanceRequest{Key: key, N: 1, WorkflowID: id, FirstRunID: "run", ContactID: fmt.Sprint(i), Owner: "run",
+			HearFor: time.Hour, Request: call.DialRequest{To: call.Target{URI: fmt.Sprintf("tel:+1415555%04d", i)}}})
+		require.NoError(t, err)
+		return key, c.Cleared
+	}
+	type ending struct {
+		at  time.Time
+		key string
+	}
+	var underWay []ending // in the order of their ends: all last the same
+	dialed, peak := []int{}, 0
+	dial := func(i int) {
+		if key, cleared := ask(i); cleared {
+			_, err := l.Answer(ctx, key, "run", call.DialAnswer{Class: call.AnswerPlaced})
+			require.NoError(t, err)
+			underWay = append(underWay, ending{at.Add(lasts), key})
+			dialed = append(dialed, i)
+			peak = max(peak, len(underWay))
+		}
+	}
+	for i := range contacts {
+		dial(i)
+	}
+	for len(dialed) < contacts {
+		next := l.Tick()
+		for _, d := range l.Due() {
+			var i int
+			_, err := fmt.Sscanf(d.WorkflowID, "redial/-/%d", &i)
+			require.NoError(t, err)
+			if d.Wake {
+				dial(i)
+			}
+		}
+		if len(underWay) > 0 && (next.IsZero() || underWay[0].at.Before(next)) {
+			next = underWay[0].at
+		}
+		require.True(t, next.After(at) || !next.After(at) && len(dialed) > 0, "nothing more would happen")
+		at = later(at, next)
+		for len(underWay) > 0 && !underWay[0].at.After(at) {
+			require.NoError(t, l.Receive(ctx, underWay[0].key, call.Event{Status: call.StatusCompleted, Duration: lasts}))
+			underWay = underWay[1:]
+		}
+	}
+	require.Equal(t, lines, peak)
+	require.True(t, slices.IsSorted(dialed), "first come, first served")
+	perfect := contacts / lines * lasts
+	require.Less(t, at.Sub(start), perfect*110/100, "no line is left idle while somebody waits")
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

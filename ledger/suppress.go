@@ -1,0 +1,314 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// SuppressionKind is what must not be called.
+type SuppressionKind string
+
+const (
+	SuppressedNumber  SuppressionKind = "number"  // one target, whoever's it is
+	SuppressedContact SuppressionKind = "contact" // one contact, by whatever number and in whatever campaign
+)
+
+// Suppression is one statement that somebody must not be called. Several may be made of the same number or contact; it is not called
+// while one of them holds.
+type Suppression struct {
+	ID      int64           `json:"id"` // given by the ledger, in order
+	Kind    SuppressionKind `json:"kind"`
+	Subject string          `json:"subject"` // the canonical URI of a target, or a contact id
+	At      time.Time       `json:"at"`      // when it was made; given by the ledger
+	Source  string          `json:"source"`  // who or what made it, such as bot, policy reminder: on.unwanted, operator anna, import list.csv
+	Reason  string          `json:"reason"`
+	// ExpiresAt is from when on it does not hold any more; zero: never.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// A statement that was removed does not hold, and is kept.
+	RemovedAt  time.Time `json:"removed_at,omitzero"`
+	RemovedBy  string    `json:"removed_by,omitempty"`
+	RemovedFor string    `json:"removed_for,omitempty"`
+	Holds      bool      `json:"holds"` // now
+}
+
+// String is the subject, fit for logs and errors.
+func (s Suppression) String() string {
+	if s.Kind == SuppressedNumber {
+		return "number " + call.Mask(s.Subject)
+	}
+	return string(s.Kind) + " " + s.Subject
+}
+
+func (s Suppression) validate() error {
+	switch {
+	case s.Kind != SuppressedNumber && s.Kind != SuppressedContact:
+		return fmt.Errorf("%q is no kind of suppression: write number or contact", s.Kind)
+	case s.Subject == "":
+		return fmt.Errorf("the %s is missing: say who must not be called", s.Kind)
+	case s.Source == "" || s.Reason == "":
+		return fmt.Errorf("the suppression of %s has no source or no reason: say who wants it, and why", s)
+	}
+	return nil
+}
+
+// Suppress records that somebody must not be called, and tells whether that was new: where the same source has said the same for the
+// same reason, until the same time or longer, nothing is recorded. A statement never shortens or replaces another. Of those who wait for
+// their turn now, the ones concerned are woken, and end.
+func (l *Ledger) Suppress(ctx ctx, s Suppression) (added bool, err error) {
+	if err := s.validate(); err != nil {
+		return false, err
+	}
+	err = l.update(ctx, part, "suppress "+s.String(), func(t *tx) error {
+		added, err = t.suppress(s)
+		return err
+	})
+	return added, err
+}
+
+// stated is the condition of a statement that was made: one of an import is when the whole of it is.
+const stated = `(s.import_id = 0 OR EXISTS (SELECT 1 FROM suppression_imports i WHERE i.import_id = s.import_id AND i.completed_at > 0))`
+
+// holds is the condition of a statement that holds at a time.
+const holds = `s.removed_at = 0 AND (s.expires_at = 0 OR s.expires_at > ?) AND ` + stated
+
+// addEntry adds a statement, unless it holds already, or is there already from the same import.
+const addEntry = `INSERT INTO suppression_entries (kind, subject, at, source, reason, expires_at, import_id)
+	SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT)
+	WHERE NOT EXISTS (SELECT 1 FROM suppression_entries s WHERE s.subject = ? AND s.kind = ? AND s.source = ? AND s.reason = ? AND s.removed_at = 0
+		AND (s.expires_at = 0 OR s.expires_at >= ? AND CAST(? AS BIGINT) <> 0) AND (s.import_id = ? OR ` + stated + `))`
+
+func (s Suppression) entry(at time.Time, importID int64) []any {
+	expires := micros(s.ExpiresAt)
+	return []any{s.Kind, s.Subject, micros(at), s.Source, s.Reason, expires, importID,
+		s.Subject, s.Kind, s.Source, s.Reason, expires, expires, importID}
+}
+
+// waiters are the contacts of a number, and of a contact id, that wait for their turn.
+var waiters = map[SuppressionKind]string{
+	SuppressedNumber:  `SELECT workflow_id FROM queue WHERE target = ?`,
+	SuppressedContact: `SELECT q.workflow_id FROM contacts c JOIN queue q ON q.workflow_id = c.workflow_id WHERE c.contact_id = ?`,
+}
+
+func (t *tx) suppress(s Suppression) (added bool, err error) {
+	n, err := t.change(addEntry, s.entry(t.now, 0)...)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	var waiting []string
+	err = t.each(waiters[s.Kind], []any{s.Subject}, func(scan func(...any) error) error {
+		waiting = append(waiting, "")
+		return scan(&waiting[len(waiting)-1])
+	})
+	for _, id := range waiting {
+		if err == nil {
+			err = t.owe(delivery{kind: kindWake, workflowID: id, due: t.now})
+		}
+	}
+	return true, err
+}
+
+// suppressCalled suppresses the number that an attempt was made to, and the contact if it is asked for, too.
+func (t *tx) suppressCalled(key string, contact bool, source, reason string) error {
+	var target, id string
+	if found, err := t.get(`SELECT a.target, c.contact_id FROM attempts a JOIN contacts c ON c.workflow_id = a.workflow_id WHERE a.key = ?`,
+		[]any{key}, &target, &id); err != nil || !found {
+		return err
+	}
+	_, err := t.suppress(Suppression{Kind: SuppressedNumber, Subject: target, Source: source, Reason: reason})
+	if err == nil && contact && id != "" {
+		_, err = t.suppress(Suppression{Kind: SuppressedContact, Subject: id, Source: source, Reason: reason})
+	}
+	return err
+}
+
+// Unsuppress removes every statement that holds of a number or a contact, and returns how many there were. What was removed, by whom
+// and why stays on record. It is an error when none holds.
+func (l *Ledger) Unsuppress(ctx ctx, kind SuppressionKind, subject, who, reason string) (removed int64, err error) {
+	s := Suppression{Kind: kind, Subject: subject, Source: who, Reason: reason}
+	if err := s.validate(); err != nil {
+		return 0, err
+	}
+	err = l.update(ctx, part, "lift the suppression of "+s.String(), func(t *tx) error {
+		n, err := t.change(`UPDATE suppression_entries AS s SET removed_at = ?, removed_by = ?, removed_for = ? WHERE s.subject = ? AND s.kind = ? AND `+holds,
+			micros(t.now), who, reason, subject, kind, micros(t.now))
+		if err == nil && n == 0 && !t.again { // else it may have been done, before its commit was in doubt
+			err = errors.New("it is not suppressed: see redial suppress list")
+		}
+		removed = n
+		return err
+	})
+	return removed, err
+}
+
+// entryColumns are the columns of a Suppression, of the table suppression_entries as s.
+const entryColumns = `s.id, s.kind, s.subject, s.at, s.source, s.reason, s.expires_at, s.removed_at, s.removed_by, s.removed_for`
+
+// entries reads statements that were made; condition is on suppression_entries as s, with what comes behind it.
+func (t *tx) entries(condition string, args ...any) ([]Suppression, error) {
+	list := []Suppression{} // a list in JSON, too
+	err := t.each(`SELECT `+entryColumns+` FROM suppression_entries s WHERE `+condition, args, func(scan func(...any) error) error {
+		var s Suppression
+		var at, expires, removed int64
+		err := scan(&s.ID, &s.Kind, &s.Subject, &at, &s.Source, &s.Reason, &expires, &removed, &s.RemovedBy, &s.RemovedFor)
+		s.At, s.ExpiresAt, s.RemovedAt = moment(at), moment(expires), moment(removed)
+		s.Holds = removed == 0 && (expires == 0 || s.ExpiresAt.After(t.now))
+		list = append(list, s)
+		return err
+	})
+	return list, err
+}
+
+// Suppressed returns the statement by which a target, or else a contact, must not be called now; nil: there is none. That of the
+// contact comes first, because it forbids more; then the one that holds longest. Either may be empty.
+func (l *Ledger) Suppressed(ctx ctx, target, contact string) (s *Suppression, err error) {
+	err = l.view(ctx, "look for a suppression", func(t *tx) error {
+		s, err = t.suppressed(target, contact)
+		return err
+	})
+	return s, err
+}
+
+func (t *tx) suppressed(target, contact string) (*Suppression, error) {
+	list, err := t.entries(`(s.subject = ? AND s.kind = 'number' OR s.subject = ? AND s.kind = 'contact') AND `+holds+`
+		ORDER BY s.kind, CASE WHEN s.expires_at = 0 THEN 0 ELSE 1 END, s.expires_at DESC, s.id LIMIT 1`, target, contact, micros(t.now))
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+// suppression is why the request's number or contact must not be called.
+func (t *tx) suppression(r followup.ClearanceRequest, f *followup.Facts) error {
+	s, err := t.suppressed(r.Request.To.URI, r.ContactID)
+	if err != nil || s == nil {
+		return err
+	}
+	f.Suppressed, f.SuppressedBy, f.SuppressedContact = s.Reason, s.Source, s.Kind == SuppressedContact
+	return nil
+}
+
+// mostShown is how many statements are shown with a contact.
+const mostShown = 20
+
+// suppressionsOf are the statements that hold of a contact, and of the numbers at which it is called.
+func (t *tx) suppressionsOf(workflowID, contact string) ([]Suppression, error) {
+	return t.entries(`(s.subject = ? AND s.kind = 'contact' OR s.kind = 'number' AND s.subject IN
+			(SELECT target FROM contacts WHERE workflow_id = ? UNION SELECT target FROM attempts WHERE workflow_id = ?)) AND `+holds+`
+		ORDER BY s.kind, s.id LIMIT CAST(? AS INTEGER)`, contact, workflowID, workflowID, micros(t.now), mostShown)
+}
+
+// SuppressionFilter says which statements are listed; the zero filter is all that hold, without an end.
+type SuppressionFilter struct {
+	Kind    SuppressionKind // "": both
+	Subject string          // exactly this number or contact; "": any
+	Text    string          // stands in the subject, the source or the reason, in small letters or capitals
+	Past    bool            // also those that have expired or were removed
+	Before  int64           // only those with a smaller ID; 0: all
+	Limit   int             // at most so many; 0: no limit
+}
+
+// Suppressions lists statements, the newest first. The next page comes before the last ID of this one.
+func (l *Ledger) Suppressions(ctx ctx, f SuppressionFilter) (list []Suppression, err error) {
+	err = l.view(ctx, "list suppressions", func(t *tx) error {
+		where, args := []string{stated}, []any{}
+		and := func(condition string, values ...any) {
+			where, args = append(where, condition), append(args, values...)
+		}
+		if !f.Past {
+			and("s.removed_at = 0 AND (s.expires_at = 0 OR s.expires_at > ?)", micros(t.now))
+		}
+		if f.Kind != "" {
+			and("s.kind = ?", f.Kind)
+		}
+		if f.Subject != "" {
+			and("s.subject = ?", f.Subject)
+		}
+		if f.Text != "" {
+			text := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(f.Text)) + "%"
+			and(`(LOWER(s.subject) LIKE ? ESCAPE '\' OR LOWER(s.source) LIKE ? ESCAPE '\' OR LOWER(s.reason) LIKE ? ESCAPE '\')`, text, text, text)
+		}
+		if f.Before != 0 {
+			and("s.id < ?", f.Before)
+		}
+		condition := strings.Join(where, " AND ") + " ORDER BY s.id DESC"
+		if f.Limit > 0 {
+			condition, args = condition+" LIMIT CAST(? AS INTEGER)", append(args, f.Limit)
+		}
+		list, err = t.entries(condition, args...)
+		return err
+	})
+	return list, err
+}
+
+// importChunk is how many statements of an import are written together: few enough that clearance beside it hardly waits.
+const importChunk = 500
+
+// ImportSuppressions records many statements, all or none of which hold when it returns, and returns how many of them were new. They
+// are written in small transactions, with pauses between them: a process beside this one has to come to its turn on a SQLite file.
+// Those of an import that does not come to its end never hold; it is made again from the beginning.
+func (l *Ledger) ImportSuppressions(ctx ctx, list iter.Seq[Suppression]) (added int, err error) {
+	for s := range list {
+		if err := s.validate(); err != nil {
+			return 0, err
+		}
+	}
+	id := 1 + rand.Int64N(1<<62) // chosen here, so that a transaction that is repeated writes the same
+	err = l.update(ctx, part, "begin an import of suppressions", func(t *tx) error {
+		return t.exec(`INSERT INTO suppression_imports (import_id, begun_at) VALUES (?, ?) ON CONFLICT (import_id) DO NOTHING`, id, micros(t.now))
+	})
+	if err == nil {
+		err = l.importEntries(ctx, id, list)
+	}
+	if err != nil {
+		return 0, err
+	}
+	err = l.update(ctx, part, "complete an import of suppressions", func(t *tx) error {
+		if err := t.exec(`UPDATE suppression_imports SET completed_at = ? WHERE import_id = ?`, micros(t.now), id); err != nil {
+			return err
+		}
+		_, err := t.get(`SELECT COUNT(*) FROM suppression_entries WHERE import_id = ?`, []any{id}, &added)
+		return err
+	})
+	return added, err
+}
+
+func (l *Ledger) importEntries(ctx ctx, id int64, list iter.Seq[Suppression]) error {
+	chunk := make([]Suppression, 0, importChunk)
+	for s := range list {
+		if chunk = append(chunk, s); len(chunk) == importChunk {
+			if err := l.importChunk(ctx, id, chunk); err != nil {
+				return err
+			}
+			chunk = chunk[:0]
+		}
+	}
+	return l.importChunk(ctx, id, chunk)
+}
+
+func (l *Ledger) importChunk(ctx ctx, id int64, chunk []Suppression) error {
+	began := time.Now()
+	err := l.update(ctx, part, "import suppressions", func(t *tx) error {
+		for _, s := range chunk {
+			if err := t.exec(addEntry, s.entry(t.now, id)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || len(chunk) < importChunk {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Since(began)):
+		return nil
+	}
+}
