@@ -14,9 +14,15 @@ import (
 // shell runs one of the README's blocks as a user would who pastes it, with this program as bin/redial.
 func (s stage) shell(t *testing.T, block string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
+	return s.shellOf(t, "README.md", block)
+}
+
+// shellOf is shell for another document.
+func (s stage) shellOf(t *testing.T, document, block string) string {
+	t.Helper()
+	data, err := os.ReadFile("../" + document)
 	require.NoError(t, err)
-	_, text, found := strings.Cut(string(readme), "<!-- checked: "+block+" -->\n```sh\n")
+	_, text, found := strings.Cut(string(data), "<!-- checked: "+block+" -->\n```sh\n")
 	require.True(t, found, "the block is gone")
 	text, _, _ = strings.Cut(text, "```")
 	root, err := filepath.Abs("..")

@@ -4,6 +4,7 @@ package app_test
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"redial/call"
+	"redial/callflowtest"
 	"redial/internal/logging"
 	"redial/internal/postgres"
 	"redial/internal/postgres/postgrestest"
@@ -36,7 +38,7 @@ func TestARunIsContinuedByTheBuildThatIsCurrentAtItsNextWait(t *testing.T) {
 	a.webhook(t)
 	a.build(t, "v1")
 
-	policy := a.file(t, "patient.yaml", "jitter: 0\non: {busy: {retry: [2s, 2s, 2s]}}\n")
+	policy := a.file(t, "patient.yaml", "dial: {ring_timeout: 120s}\non: {busy: {retry: [2s, 2s, 2s]}}\n")
 	a.must(t, "call", "--to", anna, "--id", "anna", "--policy", policy, "--metadata", "simulate=busy,busy+ring=100s,busy,human")
 	eventually(t, "the second attempt", func() bool { return len(a.gateway.calls(t, anna)) == 2 })
 	first := a.running(t, "anna")
@@ -44,12 +46,18 @@ func TestARunIsContinuedByTheBuildThatIsCurrentAtItsNextWait(t *testing.T) {
 	a.build(t, "v2")
 
 	eventually(t, "another run, of the new build", func() bool { now := a.running(t, "anna"); return now.run != first.run && now.build == "v2" })
-	time.Sleep(12*time.Second)
-	dump(t, a.temporal, "redial/-/anna")
 	r := a.result(t, "anna")
 	require.Equal(t, call.Outcome(call.Human), r.Outcome)
 	require.Len(t, r.Attempts, 4)
 	require.Len(t, a.gateway.calls(t, anna), 4, "nothing is dialed twice")
+
+	a.must(t, "histories", "save", "anna")
+	saved, err := filepath.Glob(filepath.Join(a.folder, "testdata/histories/OutboundCall-anna-*.json"))
+	require.NoError(t, err)
+	require.Len(t, saved, 2, "each run has a file")
+	for _, file := range saved {
+		require.NoError(t, callflowtest.ReplayFile(file))
+	}
 }
 
 // build starts a worker of a build, and makes it the current version of the deployment.

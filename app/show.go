@@ -172,6 +172,9 @@ func printContact(w io.Writer, s shown) {
 	if s.Run != nil && s.Outcome == "" {
 		fmt.Fprintf(w, "run      %s\n", s.Run.State)
 	}
+	for _, made := range s.Suppressed {
+		fmt.Fprintln(w, describeSuppression(made))
+	}
 	if e := s.Escalation; e != nil {
 		fmt.Fprintf(w, "people   %s\n", describeEscalation(*e))
 	}

@@ -78,11 +78,13 @@ func (l *Ledger) count(r followup.ClearanceRequest, c *contact) followup.Facts {
 	}
 	f := l.capacity()
 	l.queue.ripen(f.Now)
-	f.Allowed, f.Suppressed = l.allow(uri), l.suppressed[uri]
+	f.Allowed = l.allow(uri)
 	if r.Lifetime > 0 {
 		f.ExpiresAt = c.openedAt.Add(r.Lifetime)
 	}
+	r.Rules.Ceilings = l.ceilings
 	l.rules(r, &f)
+	l.suppression(r, &f)
 	switch {
 	case waiting == nil:
 		f.Ahead = l.queue.before(f.Now)
@@ -99,7 +101,28 @@ func (l *Ledger) count(r followup.ClearanceRequest, c *contact) followup.Facts {
 			f.NumberUntil = a.lineUntil
 		}
 	}
+	if until := l.promisedTo(r, waiting); until.After(f.NumberUntil) {
+		f.NumberUntil = until
+	}
 	return f
+}
+
+// promisedTo is until when the number is kept for another contact: one that was woken for it, or one that waits before this one and
+// is woken next.
+func (l *Ledger) promisedTo(r followup.ClearanceRequest, own *queued) (until time.Time) {
+	if own == nil {
+		own = &queued{workflowID: r.WorkflowID, class: classOf(r), arrivedAt: l.now()}
+	}
+	for _, o := range l.queue.byTarget[r.Request.To.URI] {
+		kept := o.wokenUntil
+		if !kept.After(l.now()) && !o.missed && o.precedes(own) {
+			kept = l.now().Add(wakeFor)
+		}
+		if o != own && kept.After(l.now()) && kept.After(until) {
+			until = kept
+		}
+	}
+	return until
 }
 
 // intend records that the call is about to be dialed: the line, the number and the rate are taken from now on.

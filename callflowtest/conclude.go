@@ -45,7 +45,7 @@ func (l *Ledger) Conclude(_ context.Context, workflowID, key string, p followup.
 // contact is closed.
 func (l *Ledger) follow(c *contact, a *attempt, d followup.Decision, p followup.Policy) {
 	if d.Suppress {
-		l.suppress(a.target, d.Reason)
+		l.suppressCalled(a, false, "policy "+d.Rule, d.Reason)
 	}
 	l.decide(c, Decided{N: a.N, Kind: "decided", Reason: d.Reason, Rule: d.Rule, Until: d.At})
 	if d.Action == followup.ActionRetry {

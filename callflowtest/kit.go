@@ -53,7 +53,7 @@ type world struct {
 	broken []string                 // what the test itself has got wrong
 }
 
-// New makes a kit for a flow. It begins on Monday, 2 March 2026, 10:00 in UTC, with neither limits nor scripts.
+// New makes a kit for a flow. It begins on Monday, 2 March 2026, 10:00 in UTC, with neither limits, ceilings nor scripts.
 func New(t testing.TB, flow workflows.Definition) *Kit {
 	t.Helper()
 	k := &Kit{t: t, flow: flow, scripts: map[string]*Script{}, zone: time.UTC,
@@ -106,6 +106,13 @@ func (k *Kit) Rate(n int, per time.Duration) *Kit {
 	return k.limit()
 }
 
+// Ceilings sets the limits that hold beside those of every policy, as a deployment does with REDIAL_CEILINGS. There are none by
+// default, though a deployment has some.
+func (k *Kit) Ceilings(limits ...followup.Limit) *Kit {
+	k.ledger.SetCeilings(limits...)
+	return k
+}
+
 func (k *Kit) limit() *Kit {
 	_ = k.ledger.SetLimits(k.t.Context(), k.lines, k.rate, k.window)
 	k.pump()
@@ -119,7 +126,8 @@ func (k *Kit) Suppress(number string) *Kit {
 	if err != nil {
 		k.fatal("Suppress: " + err.Error())
 	}
-	k.ledger.Suppress(uri, "the number is on the suppression list")
+	_, _ = k.ledger.Suppress(k.t.Context(), Suppression{Subject: uri, Source: "the test", Reason: "the number is on the suppression list"})
+	k.pump()
 	return k
 }
 

@@ -19,17 +19,18 @@ type Ledger struct {
 	now     func() time.Time
 	observe func(Event)
 
-	mu         sync.Mutex
-	account    account
-	allow      func(uri string) bool
-	suppressed map[string]string // target to reason
-	contacts   map[string]*contact
-	attempts   map[string]*attempt
-	live       []*attempt             // those that hold a line or a place in the rate's window
-	counted    map[counted][]*attempt // by what rules count
-	queue      queue
-	outbox     map[string]Delivery
-	owed       int64
+	mu           sync.Mutex
+	account      account
+	allow        func(uri string) bool
+	ceilings     []followup.Limit
+	suppressions map[concerned][]Suppression
+	contacts     map[string]*contact
+	attempts     map[string]*attempt
+	live         []*attempt             // those that hold a line or a place in the rate's window
+	counted      map[counted][]*attempt // by what rules count
+	queue        queue
+	outbox       map[string]Delivery
+	owed         int64
 }
 
 // account is what the gateway's account carries, and how it fares.
@@ -88,7 +89,7 @@ type Decided struct {
 
 // NewLedger makes a ledger with nothing in it and no limits, under a clock.
 func NewLedger(now func() time.Time) *Ledger {
-	return &Ledger{now: now, observe: func(Event) {}, allow: func(string) bool { return true }, suppressed: map[string]string{},
+	return &Ledger{now: now, observe: func(Event) {}, allow: func(string) bool { return true }, suppressions: map[concerned][]Suppression{},
 		contacts: map[string]*contact{}, attempts: map[string]*attempt{}, counted: map[counted][]*attempt{}, queue: newQueue(), outbox: map[string]Delivery{}}
 }
 
@@ -108,17 +109,11 @@ func (l *Ledger) Allow(allowed func(uri string) bool) {
 	l.allow = allowed
 }
 
-// Suppress says that a target must not be called any more.
-func (l *Ledger) Suppress(uri, reason string) {
+// SetCeilings sets the limits that hold for every policy which does not say otherwise; there are none at first.
+func (l *Ledger) SetCeilings(ceilings ...followup.Limit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.suppress(uri, reason)
-}
-
-func (l *Ledger) suppress(uri, reason string) {
-	if _, already := l.suppressed[uri]; !already {
-		l.suppressed[uri] = reason
-	}
+	l.ceilings = ceilings
 }
 
 // Decisions is the decision log of a contact, in order.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,8 +58,10 @@ func open(t *rapid.T, path string) *books {
 	b := &books{t: t, at: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), opened: map[string]int{}}
 	require.NoError(t, os.WriteFile(path, migrated(), 0o600))
 	now := func() time.Time { return b.at }
+	ceilings := []followup.Limit{{Calls: 4, Per: followup.Span{For: followup.Duration(24 * time.Hour)}}}
 	b.memory = callflowtest.NewLedger(now)
-	disk, err := ledger.Open(ctx, "sqlite:"+path, ledger.Options{Owner: true, Now: now})
+	b.memory.SetCeilings(ceilings...)
+	disk, err := ledger.Open(ctx, "sqlite:"+path, ledger.Options{Owner: true, Now: now, Ceilings: ceilings})
 	require.NoError(t, err)
 	b.disk = disk
 	return b
@@ -204,6 +207,23 @@ func (b *books) restore() {
 	}
 }
 
+func (b *books) suppress() {
+	contact := b.contact()
+	until := rapid.SampledFrom([]time.Duration{0, time.Minute, time.Hour}).Draw(b.t, "for")
+	inMemory := callflowtest.Suppression{Subject: b.ask(contact, 1).Request.To.URI, Source: "anna", Reason: fmt.Sprint("because ", until)}
+	onDisk := ledger.Suppression{Kind: ledger.SuppressedNumber, Subject: inMemory.Subject, Source: inMemory.Source, Reason: inMemory.Reason}
+	if until > 0 {
+		inMemory.Until, onDisk.ExpiresAt = b.at.Add(until), b.at.Add(until)
+	}
+	if rapid.Bool().Draw(b.t, "the contact") {
+		inMemory.Contact, inMemory.Subject = true, contact
+		onDisk.Kind, onDisk.Subject = ledger.SuppressedContact, contact
+	}
+	added, errMemory := b.memory.Suppress(ctx, inMemory)
+	addedOnDisk, errDisk := b.disk.Suppress(ctx, onDisk)
+	b.same(added, addedOnDisk, errMemory, errDisk)
+}
+
 func (b *books) wait() {
 	claim := b.ask(b.contact(), 1).Claim()
 	h := followup.Hold{Reason: followup.ReasonFlow, Rule: "flow: later", Until: b.at.Add(time.Hour)}
@@ -236,7 +256,7 @@ type delivered struct {
 	Wake       bool
 }
 
-// owed compares what both owe now, when they want to be asked again, and how the contacts stand.
+// owed compares what both owe now, and when they want to be asked again.
 func (b *books) owed() {
 	next, err := b.disk.Tick(ctx)
 	require.NoError(b.t, err)
@@ -255,6 +275,10 @@ func (b *books) owed() {
 		slices.SortFunc(list, func(x, y delivered) int { return cmp.Compare(canonical(x), canonical(y)) })
 	}
 	require.Equal(b.t, canonical(onDisk), canonical(inMemory))
+}
+
+// stand compares how the contacts stand.
+func (b *books) stand() {
 	for contact := range b.opened {
 		id := "redial/-/" + contact
 		shown, err := b.disk.Show(ctx, id)
@@ -266,6 +290,10 @@ func (b *books) owed() {
 }
 
 func TestTheLedgerInMemoryKeepsTheRulesOfTheProductsOwn(t *testing.T) {
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue { // each has a file of its own
+		require.NoError(t, checks.Value.Set("30"))
+		defer func() { _ = checks.Value.Set(checks.DefValue) }()
+	}
 	path := filepath.Join(t.TempDir(), "redial.db")
 	rapid.Check(t, func(t *rapid.T) {
 		for _, file := range []string{path, path + "-wal", path + "-shm", path + ".lock"} {
@@ -275,11 +303,12 @@ func TestTheLedgerInMemoryKeepsTheRulesOfTheProductsOwn(t *testing.T) {
 		defer b.disk.Close()
 		b.limit()
 		moves := []func(){b.clear, b.clear, b.clear, b.answer, b.answer, b.receive, b.receive, b.receive, b.result, b.giveUp, b.conclude, b.conclude,
-			b.finish, b.escalate, b.restore, b.wait, b.note, b.limit, b.pass, b.pass}
-		for range rapid.IntRange(1, 40).Draw(t, "moves") {
+			b.finish, b.escalate, b.restore, b.suppress, b.wait, b.note, b.limit, b.pass, b.pass}
+		for range rapid.IntRange(1, 30).Draw(t, "moves") {
 			moves[rapid.IntRange(0, len(moves)-1).Draw(t, "move")]()
 			b.owed()
 		}
+		b.stand()
 	})
 }
 

@@ -125,12 +125,16 @@ func (q *queue) expire(now time.Time) {
 	}
 }
 
+func classOf(r followup.ClearanceRequest) int {
+	if r.N > 1 {
+		return classRetry
+	}
+	return classFirst
+}
+
 // enqueue puts a held contact into the queue, or keeps it at its place there; a promise made to it is over.
 func (l *Ledger) enqueue(r followup.ClearanceRequest, notBefore time.Time) {
-	e := &queued{workflowID: r.WorkflowID, class: classFirst, arrivedAt: l.now()}
-	if r.N > 1 {
-		e.class = classRetry
-	}
+	e := &queued{workflowID: r.WorkflowID, class: classOf(r), arrivedAt: l.now()}
 	if was := l.queue.remove(r.WorkflowID); was != nil {
 		e.class, e.arrivedAt = was.class, was.arrivedAt
 	}

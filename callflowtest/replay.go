@@ -7,7 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
@@ -86,6 +85,10 @@ func readHistory(file string) (*historypb.History, error) {
 
 // upgraded tells whether a run was continued because another build had become current, which only flows do that are hosted so.
 func upgraded(h *historypb.History) bool {
-	last := h.Events[len(h.Events)-1].GetWorkflowExecutionContinuedAsNewEventAttributes()
-	return last.GetInitialVersioningBehavior() == enumspb.CONTINUE_AS_NEW_VERSIONING_BEHAVIOR_AUTO_UPGRADE
+	if h.Events[len(h.Events)-1].GetWorkflowExecutionContinuedAsNewEventAttributes() == nil {
+		return false
+	}
+	return slices.ContainsFunc(h.Events, func(e *historypb.HistoryEvent) bool {
+		return e.GetWorkflowTaskStartedEventAttributes().GetTargetWorkerDeploymentVersionChanged()
+	})
 }

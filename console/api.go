@@ -21,8 +21,8 @@ import (
 var document []byte
 
 const (
-	pageSize     = 100 // contacts in a page, where the request does not say
-	maxPage      = 500 // contacts in a page at the most
+	pageSize     = 100 // contacts, or suppressions, in a page, where the request does not say
+	maxPage      = 500 // of them in a page at the most
 	maxInDoubt   = 200 // attempts in doubt that are listed at the most, as by redial attempt list
 	noCampaign   = "-" // names the contacts without a campaign, as in workflow ids
 	maxParameter = 300 // bytes of a parameter; no id is longer
@@ -34,6 +34,7 @@ func (k *Console) api(g *gin.RouterGroup) {
 	g.GET("/contacts/:id", k.contact)
 	g.GET("/attempts", k.attempts)
 	g.GET("/capacity", k.capacity)
+	g.GET("/suppressions", k.suppressions)
 }
 
 // shown is what redial show prints as JSON.
@@ -107,6 +108,44 @@ func (k *Console) contacts(c *gin.Context) {
 	if len(list) > limit {
 		p.Contacts = list[:limit]
 		p.Next = list[limit-1].WorkflowID
+	}
+	c.JSON(http.StatusOK, p)
+}
+
+// suppressionPage is a page of suppressions.
+type suppressionPage struct {
+	Suppressions []ledger.Suppression `json:"suppressions"`
+	Next         string               `json:"next,omitempty"` // as of page
+}
+
+func (k *Console) suppressions(c *gin.Context) {
+	limit, err := size(c.Query("limit"))
+	f := ledger.SuppressionFilter{Kind: ledger.SuppressionKind(c.Query("kind")), Past: c.Query("all") == "true", Limit: limit + 1}
+	if f.Kind != "" && f.Kind != ledger.SuppressedNumber && f.Kind != ledger.SuppressedContact {
+		err = errors.Join(err, errors.New("kind: give number or contact"))
+	}
+	if all := c.Query("all"); all != "" && all != "true" && all != "false" {
+		err = errors.Join(err, errors.New("all: give true or false"))
+	}
+	if after := c.Query("after"); after != "" {
+		var bad error
+		if f.Before, bad = strconv.ParseInt(after, 10, 64); bad != nil || f.Before < 1 {
+			err = errors.Join(err, errors.New("after: give what the page before said as next"))
+		}
+	}
+	if err != nil {
+		refuse(c, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
+		return
+	}
+	list, err := k.Ledger.Suppressions(c.Request.Context(), f)
+	if err != nil {
+		k.fail(c, err)
+		return
+	}
+	p := suppressionPage{Suppressions: list}
+	if len(list) > limit {
+		p.Suppressions = list[:limit]
+		p.Next = strconv.FormatInt(list[limit-1].ID, 10)
 	}
 	c.JSON(http.StatusOK, p)
 }

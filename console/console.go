@@ -22,6 +22,7 @@ type Ledger interface {
 	Contacts(ctx context.Context, campaign *string, after string, limit int) ([]ledger.ContactLine, error)
 	UnknownAttempts(ctx context.Context, limit int) ([]ledger.UnknownAttempt, error)
 	Capacity(ctx context.Context) (ledger.Capacity, error)
+	Suppressions(ctx context.Context, f ledger.SuppressionFilter) ([]ledger.Suppression, error)
 	Figures(ctx context.Context) (ledger.Figures, error)
 }
 

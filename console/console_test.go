@@ -171,3 +171,30 @@ func TestTheLogNamesHoldersAndHoldsNeitherTokensNorIDs(t *testing.T) {
 	require.NotContains(t, said, bearer)
 	require.Contains(t, said, "/api/v1/contacts/:id")
 }
+
+func TestWhoMustNotBeCalledIsToldInPages(t *testing.T) {
+	d := newDesk(t)
+	d.busy()
+	type page struct {
+		Suppressions []ledger.Suppression
+		Next         string
+	}
+	subjects := func(p page) (list []string) {
+		for _, s := range p.Suppressions {
+			list = append(list, s.Subject)
+		}
+		return list
+	}
+	require.Equal(t, []string{"ended", "tel:+12025550101"}, subjects(told[page](d, "/api/v1/suppressions")))
+	require.Equal(t, []string{"somebody", "ended"}, subjects(told[page](d, "/api/v1/suppressions?kind=contact&all=true")))
+	first := told[page](d, "/api/v1/suppressions?all=true&limit=2")
+	require.Equal(t, []string{"somebody", "ended"}, subjects(first))
+	last := told[page](d, "/api/v1/suppressions?all=true&limit=2&after="+first.Next)
+	require.Equal(t, []string{"tel:+12025550101"}, subjects(last))
+	require.Empty(t, last.Next)
+	require.Len(t, told[ledger.Contact](d, "/api/v1/contacts/ended").Suppressed, 2)
+	for query, says := range map[string]string{"kind=line": "kind: give number or contact", "all=yes": "all: give true or false", "after=x": "after: give what", "after=-1": "after: give what",
+		"limit=501": "limit: give a number"} {
+		require.Contains(t, d.refused(d.ask("/api/v1/suppressions?"+query), http.StatusBadRequest), says)
+	}
+}

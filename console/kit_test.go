@@ -175,4 +175,15 @@ func (d *desk) busy() {
 	d.place(ask("spring", "anna", "+12025550102"))
 	d.answer(ask("", "doubt", "+12025550103"), call.DialAnswer{Class: call.AnswerUnknown, Message: "the connection broke"})
 	require.NotNil(d.t, d.clear(ask("", "anna", "+12025550104")).Held)
+	d.suppress(ledger.SuppressedNumber, "tel:+12025550101", time.Now().Add(time.Hour))
+	d.suppress(ledger.SuppressedContact, "ended", time.Time{})
+	d.suppress(ledger.SuppressedContact, "somebody", time.Time{})
+	_, err := d.ledger.Unsuppress(context.Background(), ledger.SuppressedContact, "somebody", "operator eva", "a mistake")
+	require.NoError(d.t, err)
+}
+
+func (d *desk) suppress(kind ledger.SuppressionKind, subject string, expires time.Time) {
+	d.t.Helper()
+	_, err := d.ledger.Suppress(context.Background(), ledger.Suppression{Kind: kind, Subject: subject, Source: "operator anna", Reason: "a letter", ExpiresAt: expires})
+	require.NoError(d.t, err)
 }

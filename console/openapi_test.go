@@ -77,12 +77,13 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 		"/api/v1/contacts/ended": http.StatusOK, "/api/v1/contacts/doubt": http.StatusOK, "/api/v1/contacts/redial%2Fspring%2Fanna": http.StatusOK,
 		"/api/v1/contacts/redial%2F-%2Fanna": http.StatusOK, "/api/v1/contacts/anna": http.StatusConflict, "/api/v1/contacts/nobody": http.StatusNotFound,
 		"/api/v1/attempts?state=unknown": http.StatusOK, "/api/v1/attempts?state=placed": http.StatusBadRequest, "/api/v1/capacity": http.StatusOK,
+		"/api/v1/suppressions": http.StatusOK, "/api/v1/suppressions?kind=contact&all=true&limit=1": http.StatusOK, "/api/v1/suppressions?kind=line": http.StatusBadRequest,
 	} {
 		d.conforms(router, path, status)
 	}
 	require.NoError(t, d.own.Close())
 	require.Eventually(t, func() bool { return d.ask("/readyz").status == http.StatusServiceUnavailable }, 10*time.Second, 10*time.Millisecond)
-	for _, path := range []string{"/readyz", "/api/v1/contacts", "/api/v1/contacts/ended", "/api/v1/attempts?state=unknown", "/api/v1/capacity"} {
+	for _, path := range []string{"/readyz", "/api/v1/contacts", "/api/v1/contacts/ended", "/api/v1/attempts?state=unknown", "/api/v1/capacity", "/api/v1/suppressions"} {
 		d.conforms(router, path, http.StatusServiceUnavailable)
 	}
 }
@@ -90,7 +91,7 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 func TestRefusalsForWantOfATokenAreAsTheDocumentSays(t *testing.T) {
 	router := newDesk(t).router()
 	d := newDesk(t, guarded(t))
-	for _, path := range []string{"/metrics", "/api/v1/openapi.json", "/api/v1/contacts", "/api/v1/contacts/anna", "/api/v1/attempts?state=unknown", "/api/v1/capacity"} {
+	for _, path := range []string{"/metrics", "/api/v1/openapi.json", "/api/v1/contacts", "/api/v1/contacts/anna", "/api/v1/attempts?state=unknown", "/api/v1/capacity", "/api/v1/suppressions"} {
 		d.conforms(router, path, http.StatusUnauthorized)
 	}
 }

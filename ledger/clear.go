@@ -191,9 +191,27 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 		[]any{r.Request.To.URI, micros(t.now)}, &numberUntil); err != nil {
 		return f, err
 	}
-	f.NumberUntil = moment(numberUntil)
+	promised, err := t.promised(r, arrived)
+	if err != nil {
+		return f, err
+	}
+	if f.NumberUntil = moment(numberUntil); promised.After(f.NumberUntil) {
+		f.NumberUntil = promised
+	}
 	_, err = t.get(`SELECT COUNT(*) FROM queue WHERE arrived_at < ? AND not_before <= ?`, []any{arrived, micros(t.now)}, &f.Ahead)
 	return f, err
+}
+
+// promised is until when the number is kept for another contact: one that was woken for it, or one that waits before this one and
+// is woken next.
+func (t *tx) promised(r followup.ClearanceRequest, arrived int64) (time.Time, error) {
+	now := micros(t.now)
+	var until int64
+	_, err := t.get(`SELECT COALESCE(MAX(CASE WHEN woken_until > ? THEN woken_until ELSE ? END), 0) FROM queue
+		WHERE target = ? AND workflow_id <> ? AND (woken_until > ?
+			OR NOT missed AND not_before <= ? AND (class, -weight, arrived_at, workflow_id) < (?, 0, ?, ?))`,
+		[]any{now, micros(t.now.Add(wakeFor)), r.Request.To.URI, r.WorkflowID, now, now, classOf(r), arrived, r.WorkflowID}, &until)
+	return moment(until), err
 }
 
 // intend records that the call is about to be dialed: the line, the number and the rate are taken from now on.

@@ -30,7 +30,7 @@ func TestADecisionIsRecordedAndNotWorkedOutAgain(t *testing.T) {
 		_, err := b.Conclude(ctx, r.WorkflowID, r.Key, followup.Policy{})
 		require.ErrorContains(t, err, "still under way")
 		b.receive(r, busy)
-		d := b.conclude(r, followup.Policy{})
+		d := b.conclude(r, followup.Policy{Jitter: new(int)})
 		require.Equal(t, followup.ActionRetry, d.Action)
 		require.Equal(t, b.Now().Add(20*time.Minute), d.At)
 		require.Equal(t, followup.ReasonRetry, b.show("a").Wait.Reason)

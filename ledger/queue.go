@@ -16,6 +16,13 @@ const (
 	classFirst = 2
 )
 
+func classOf(r followup.ClearanceRequest) int {
+	if r.N > 1 {
+		return classRetry
+	}
+	return classFirst
+}
+
 // account is the one gateway account of a deployment.
 const account = "default"
 
@@ -161,14 +168,10 @@ func (t *tx) watch() error {
 // enqueue puts a held contact into the queue, or keeps it at its place there; a promise made to it is over. What it waits
 // for may be a matter of time alone, and the relay has to know that somebody waits.
 func (t *tx) enqueue(r followup.ClearanceRequest, notBefore time.Time) error {
-	class := classFirst
-	if r.N > 1 {
-		class = classRetry
-	}
 	t.owed = true
 	return t.exec(`INSERT INTO queue (workflow_id, target, class, arrived_at, not_before) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (workflow_id) DO UPDATE SET woken_until = 0, missed = FALSE, target = excluded.target, not_before = excluded.not_before`,
-		r.WorkflowID, r.Request.To.URI, class, micros(t.now), micros(notBefore))
+		r.WorkflowID, r.Request.To.URI, classOf(r), micros(t.now), micros(notBefore))
 }
 
 // leave takes a contact out of the queue, and tells whether it was there.

@@ -120,7 +120,7 @@ func canonicalNumber(text, defaultRegion string) (string, error) {
 		switch {
 		case region == "":
 			return "", errors.New("it has no country code; " + plusRemedy)
-		case phonenumbers.GetCountryCodeForRegion(region) == 0:
+		case !KnownRegion(region):
 			return "", fmt.Errorf("the default region %s is unknown; use an ISO 3166 code such as US, or %s", quote(defaultRegion), plusRemedy)
 		}
 	} else {

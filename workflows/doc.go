@@ -2,6 +2,23 @@
 // handle that it is given; [Define] gives it a name and makes it a Temporal workflow. [OutboundCall] is the standard flow,
 // written with nothing else.
 //
+//	func Remind(ctx workflow.Context, f *workflows.Flow, a Appointment) error {
+//		attempt, err := f.Call(ctx, workflows.Tell("at", a.At))
+//		if err != nil {
+//			return err
+//		}
+//		answer, err := f.AwaitResult(ctx, attempt, time.Minute)
+//		if err != nil {
+//			return err
+//		}
+//		if answer.Kind == call.Confirmed {
+//			return f.Finish(ctx, call.Outcome(call.Human), "confirmed")
+//		}
+//		return f.Escalate(ctx, "has not confirmed")
+//	}
+//
+//	var Reminder = workflows.Define("Reminder", Remind) // for app.Main, which makes a binary of it
+//
 // What the handle guarantees:
 //
 //   - An attempt is dialed at most once, through crashes, deployments, replays and resets.
