@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"encoding/json"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,4 +34,26 @@ on: {busy: {retry: [20m, next_window], then: next_number}}
 	require.NoError(t, json.Unmarshal([]byte(p.must(t, "policy", "explain", "--json", file)), &data))
 	require.Len(t, data.Presets, 2)
 	require.Equal(t, 15, data.Policy.Jitter)
+}
+
+func TestTheDocumentedPolicyAndConsentAreTakenAndAHeldCallSaysWhichRuleHoldsIt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "REDIAL_CEILINGS=1/400d")
+	data, err := os.ReadFile("../docs/policy.md")
+	require.NoError(t, err)
+	block := func(name string) string {
+		_, after, found := strings.Cut(string(data), "<!-- checked: "+name+" -->\n```yaml\n")
+		require.True(t, found, name)
+		text, _, _ := strings.Cut(after, "```")
+		return text
+	}
+	policy, consent := s.file(t, "policy.yaml", block("the whole policy")), s.file(t, "consent.yaml", block("consent"))
+	require.Contains(t, s.must(t, "policy", "explain", policy), "Fla. Stat. 501.616(6)")
+	s.up(t)
+	s.must(t, "call", "--to", anna, "--to", "+13055550100", "--id", "documented", "--policy", policy, "--consent", consent, "--subject", "debt-7", "--zone", "Europe/Paris")
+
+	// The ceiling holds whoever calls the number next, and says so.
+	require.Contains(t, s.must(t, "call", "--to", "+14155550188", "--id", "first", "--wait", "--metadata", "simulate=human"), "human")
+	s.must(t, "call", "--to", "+14155550188", "--id", "second")
+	eventually(t, "the second to be held", func() bool { return strings.Contains(s.must(t, "show", "second"), "REDIAL_CEILINGS") })
 }
