@@ -79,7 +79,7 @@ func parse(data []byte, own any) error {
 		decoder := json.NewDecoder(bytes.NewReader(data))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(own); err != nil {
-			return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+			return inWords(err)
 		}
 		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 			return errors.New("there is something after the value")
@@ -89,6 +89,15 @@ func parse(data []byte, own any) error {
 		return v.Validate()
 	}
 	return nil
+}
+
+// inWords is an error of encoding/json without what only the programmer knows.
+func inWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		return fmt.Errorf("%s: there is a JSON %s, and a %s is wanted", wrong.Field, wrong.Value, wrong.Type)
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }
 
 // run is the life of a flow: it gives the flow's function its handle, and ends the contact when the function has returned. The
