@@ -107,7 +107,7 @@ func startCall(c *cobra.Command, f callFlags) error {
 	if f.json {
 		return printJSON(c.OutOrStdout(), started)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "started %s (run %s); see: redial show %s\n", started.WorkflowID, started.RunID, started.ContactID)
+	fmt.Fprintf(c.OutOrStdout(), "started %s (run %s); see: %s show %s\n", started.WorkflowID, started.RunID, os.Args[0], started.ContactID)
 	return nil
 }
 

@@ -135,7 +135,7 @@ func TestCallGoesOnWithoutItsCommandAndShowTellsItsStory(t *testing.T) {
 	s := newStage(t)
 	s.up(t)
 	said := s.must(t, "call", "--to", anna, "--id", "anna", "--metadata", "simulate=human+never_ends")
-	require.Regexp(t, `^started redial/-/anna \(run \S+\); see: redial show anna\n$`, said)
+	require.Regexp(t, `^started redial/-/anna \(run \S+\); see: \S+ show anna\n$`, said)
 	eventually(t, "the call to be placed", func() bool { return len(s.gateway.calls(t, anna)) == 1 })
 	l := s.openLedger(t)
 	eventually(t, "the ledger to know", func() bool {

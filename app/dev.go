@@ -91,9 +91,10 @@ func dev(c *cobra.Command, o localOptions) error {
 		fmt.Fprintf(out, "simulated gateway %s/simulator/calls\n", l.simulatorURL)
 	}
 	fmt.Fprintf(out, "webhook           %s\n", l.webhookURL)
-	fmt.Fprintf(out, "ledger            %s\n\n", o.config.Database)
-	fmt.Fprintf(out, "In another terminal, in this folder:%s\n  redial call --to +14155550100 --metadata simulate=human --wait\n\nCtrl-C stops everything.\n",
-		environmentHint(l))
+	fmt.Fprintf(out, "ledger            %s\n", o.config.Database)
+	fmt.Fprintf(out, "flows             %s\n\n", flowNames(ctx))
+	fmt.Fprintf(out, "In another terminal, in this folder:%s\n  %s call --to +14155550100 --metadata simulate=human --wait\n\nCtrl-C stops everything.\n",
+		environmentHint(l), os.Args[0])
 	return waitAndClose(ctx, l)
 }
 

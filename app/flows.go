@@ -39,6 +39,15 @@ func flowsOf(ctx context.Context) []workflows.Definition {
 	return flows
 }
 
+// flowNames are the names of the flows of this binary, for people.
+func flowNames(ctx context.Context) string {
+	var names []string
+	for _, f := range flowsOf(ctx) {
+		names = append(names, f.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
 func find(flows []workflows.Definition, name string) (workflows.Definition, bool) {
 	for _, f := range flows {
 		if f.Name() == name {
@@ -52,11 +61,7 @@ func find(flows []workflows.Definition, name string) (workflows.Definition, bool
 func (f callFlags) readFlow(ctx context.Context, stdin io.Reader) (workflows.Definition, json.RawMessage, error) {
 	flow, found := find(flowsOf(ctx), f.flow)
 	if !found {
-		var names []string
-		for _, d := range flowsOf(ctx) {
-			names = append(names, d.Name())
-		}
-		return flow, nil, fmt.Errorf("--flow: this binary has no flow %q: name one of %s", f.flow, strings.Join(names, ", "))
+		return flow, nil, fmt.Errorf("--flow: this binary has no flow %q: name one of %s", f.flow, flowNames(ctx))
 	}
 	var data []byte
 	if f.input != "" {
@@ -70,9 +75,9 @@ func (f callFlags) readFlow(ctx context.Context, stdin io.Reader) (workflows.Def
 	}
 	own, err := flow.Parse(data)
 	if err != nil {
-		where := "--input"
+		where := "--input is missing"
 		if f.input != "" {
-			where += " " + f.input
+			where = "--input " + f.input
 		}
 		return flow, nil, fmt.Errorf("%s: %s: %w", where, flow.Name(), err)
 	}

@@ -176,9 +176,10 @@ func historyFile(flow, workflowID, runID string) string {
 	if !ok {
 		contact = workflowID
 	}
-	parts := []string{flow, contact, runID[:min(8, len(runID))]}
+	run := runID[max(0, len(runID)-8):] // run ids begin with the time, and their ends differ
+	parts := []string{flow, contact, run}
 	if campaign != "" {
-		parts = []string{flow, campaign, contact, runID[:min(8, len(runID))]}
+		parts = []string{flow, campaign, contact, run}
 	}
 	return notInFileNames.ReplaceAllString(strings.Join(parts, "-"), "_") + ".json"
 }

@@ -15,6 +15,7 @@ import (
 	"redial/call"
 	"redial/followup"
 	"redial/starter"
+	"redial/workflows"
 )
 
 var record = flag.Bool("record", false, "record runs of the standard flow under workflows/testdata")
@@ -52,6 +53,25 @@ func TestRecordHistories(t *testing.T) {
 	w.awaitRetry(waiting)
 	require.NoError(t, w.client.CancelWorkflow(t.Context(), waiting.WorkflowID, waiting.RunID))
 	w.save("canceled-while-waiting", waiting)
+}
+
+// TestRecordHistoriesOfRules records what calling rules add to the standard flow.
+func TestRecordHistoriesOfRules(t *testing.T) {
+	if !*record {
+		t.Skip("only with -record")
+	}
+	w := newWorld(t, worldOptions{})
+	limited := quick()
+	limited.Limits = []followup.Limit{{Calls: 1, Per: followup.Span{For: seconds(10)}}}
+	w.result(w.start("+12025550111", "human+ring=1s", limited))
+	w.save("held-by-a-limit", w.start("+12025550111", "human+ring=1s", limited))
+
+	several := quick()
+	several.On[call.InvalidNumber] = followup.Rule{Do: followup.VerbNextNumber}
+	first, second := w.script("+12025550112", "invalid_number+ring=1s"), w.script("+12025550113", "human+ring=1s")
+	c, err := w.starter.Call(t.Context(), workflows.NameOutboundCall, workflows.Input{To: first, Further: []call.Target{second}, Policy: several})
+	require.NoError(t, err)
+	w.save("the-next-number", c)
 }
 
 // save waits for a run's end and writes its history.

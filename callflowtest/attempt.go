@@ -83,7 +83,7 @@ func (l *Ledger) restore(r followup.ClearanceRequest, dialed call.Attempt) {
 		c = l.open(r.Claim())
 	}
 	l.record(c, nil, r, dialed, 0)
-	l.decide(c, Decided{N: r.N, Kind: "restored", Reason: followup.ErrLost.Error(), Rule: "a request that has left is not forgotten"})
+	l.decide(c.WorkflowID, Decided{N: r.N, Kind: "restored", Reason: followup.ErrLost.Error(), Rule: "a request that has left is not forgotten"})
 }
 
 // Receive folds one notification about an attempt into it. The flow is told at the end of the call, and in mid-call where it has

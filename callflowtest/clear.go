@@ -48,7 +48,7 @@ func (l *Ledger) Clear(_ context.Context, r followup.ClearanceRequest) (followup
 		return followup.Clearance{Held: hold}, l.hold(c, r, *hold)
 	}
 	a = l.intend(c, a, r)
-	l.decide(c, Decided{N: r.N, Kind: "cleared", Reason: "no rule forbids the call", Rule: "clearance"})
+	l.decide(c.WorkflowID, Decided{N: r.N, Kind: "cleared", Reason: "no rule forbids the call", Rule: "clearance"})
 	return followup.Clearance{Cleared: true, SendBy: a.sendBy, Attempt: a.Attempt}, nil
 }
 
@@ -166,12 +166,12 @@ func (l *Ledger) hold(c *contact, r followup.ClearanceRequest, h followup.Hold) 
 		l.quit(r.WorkflowID)
 	}
 	c.wait = h
-	l.decide(c, Decided{N: r.N, Kind: "held", Reason: string(h.Reason), Rule: h.Rule, Until: h.Next()})
+	l.decide(c.WorkflowID, Decided{N: r.N, Kind: "held", Reason: string(h.Reason), Rule: h.Rule, Until: h.Next()})
 	return nil
 }
 
 func (l *Ledger) refuse(c *contact, r followup.ClearanceRequest, f followup.Refusal, open bool) error {
-	l.decide(c, Decided{N: r.N, Kind: "refused", Reason: f.Reason, Rule: f.Rule})
+	l.decide(c.WorkflowID, Decided{N: r.N, Kind: "refused", Reason: f.Reason, Rule: f.Rule})
 	if !open {
 		l.close(c, f.Outcome, false, f.Reason, f.Rule)
 	}

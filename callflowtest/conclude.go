@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"redial/call"
 	"redial/followup"
@@ -47,7 +48,7 @@ func (l *Ledger) follow(c *contact, a *attempt, d followup.Decision, p followup.
 	if d.Suppress {
 		l.suppressCalled(a, false, "policy "+d.Rule, d.Reason)
 	}
-	l.decide(c, Decided{N: a.N, Kind: "decided", Reason: d.Reason, Rule: d.Rule, Until: d.At})
+	l.decide(c.WorkflowID, Decided{N: a.N, Kind: "decided", Reason: d.Reason, Rule: d.Rule, Until: d.At})
 	if d.Action == followup.ActionRetry {
 		l.quit(c.WorkflowID)
 		c.wait = followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At}
@@ -55,8 +56,8 @@ func (l *Ledger) follow(c *contact, a *attempt, d followup.Decision, p followup.
 	}
 	l.close(c, d.Outcome, d.Action == followup.ActionEscalate, d.Reason, d.Rule)
 	if d.Action == followup.ActionEscalate {
-		l.escalate(c, followup.Escalated{WorkflowID: c.WorkflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Target, Reason: d.Reason,
-			Rule: d.Rule, At: l.now(), Metadata: a.request.Metadata, Attempts: c.folded()}, p.Escalate.Webhook)
+		l.escalate(followup.Escalated{WorkflowID: c.WorkflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Target, Reason: d.Reason,
+			Rule: d.Rule, At: l.now(), Metadata: a.request.Metadata, Attempts: c.folded()})
 	}
 }
 
@@ -64,36 +65,31 @@ func (l *Ledger) follow(c *contact, a *attempt, d followup.Decision, p followup.
 func (l *Ledger) Finish(_ context.Context, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.contacts[workflowID]
-	if c == nil {
-		return outcome, nil
+	l.decide(workflowID, Decided{Kind: "finished", Reason: reason, Rule: string(outcome)})
+	if c := l.contacts[workflowID]; c != nil {
+		l.close(c, outcome, false, reason, string(outcome))
+		outcome = c.outcome
 	}
-	l.decide(c, Decided{Kind: "finished", Reason: reason, Rule: string(outcome)})
-	l.close(c, outcome, false, reason, string(outcome))
-	return c.outcome, nil
+	return outcome, nil
 }
 
 // Escalate owes people the story of a contact. Escalating the same contact again changes nothing. A contact that is still open is
 // closed with it.
-func (l *Ledger) Escalate(_ context.Context, e followup.Escalated, url string) error {
+func (l *Ledger) Escalate(_ context.Context, e followup.Escalated, _ string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.contacts[e.WorkflowID]
-	if c == nil {
-		c = &contact{Claim: followup.Claim{WorkflowID: e.WorkflowID, ContactID: e.ContactID, Campaign: e.Campaign}} // told of all the same
-		l.escalate(c, e, url)
-		return nil
+	if c := l.contacts[e.WorkflowID]; c != nil {
+		l.close(c, call.OutcomeEscalated, true, e.Reason, e.Rule)
 	}
-	l.close(c, call.OutcomeEscalated, true, e.Reason, e.Rule)
-	l.escalate(c, e, url)
+	l.escalate(e)
 	return nil
 }
 
-func (l *Ledger) escalate(c *contact, e followup.Escalated, url string) {
-	if c.told != nil {
+func (l *Ledger) escalate(e followup.Escalated) {
+	if l.told[e.WorkflowID] {
 		return
 	}
-	c.told, c.webhook = &e, url
+	l.told[e.WorkflowID] = true
 	l.observe(Event{At: l.now(), WorkflowID: e.WorkflowID, Kind: KindEscalated, Text: e.Reason, Rule: e.Rule, escalated: &e})
 }
 
@@ -106,7 +102,7 @@ func (l *Ledger) Wait(_ context.Context, r followup.Claim, h followup.Hold) erro
 		return err // the next attempt is told why it is refused
 	}
 	c.wait = h
-	l.decide(c, Decided{Kind: "held", Reason: string(h.Reason), Rule: h.Rule, Until: h.Until})
+	l.decide(c.WorkflowID, Decided{Kind: "held", Reason: string(h.Reason), Rule: h.Rule, Until: h.Until})
 	return nil
 }
 
@@ -115,15 +111,10 @@ func (l *Ledger) Wait(_ context.Context, r followup.Claim, h followup.Hold) erro
 func (l *Ledger) Note(_ context.Context, workflowID string, notes []followup.Note) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.contacts[workflowID]
 	for _, n := range notes {
-		if c == nil {
-			l.observe(Event{At: l.now(), WorkflowID: workflowID, Kind: "note", Text: n.Text})
-			continue
-		}
-		if !c.notes[n.N] {
-			c.notes[n.N] = true
-			l.decide(c, Decided{Kind: "note", Reason: n.Text, Rule: fmt.Sprintf("note %d", n.N)})
+		d := Decided{Kind: "note", Reason: n.Text, Rule: fmt.Sprintf("note %d", n.N)}
+		if !slices.ContainsFunc(l.decisions[workflowID], func(have Decided) bool { return have.Kind == d.Kind && have.Rule == d.Rule }) {
+			l.decide(workflowID, d)
 		}
 	}
 	return nil

@@ -176,7 +176,7 @@ func TestTheStandardFlowKeepsItsPromisesWhateverHappens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			callflowtest.Explore(t, workflows.Standard, callflowtest.Search{To: anna, Prepare: prepare, Runs: 250},
+			callflowtest.Explore(t, workflows.Standard, callflowtest.Search{To: anna, Prepare: prepare, Runs: 120},
 				callflowtest.Ended(), callflowtest.OneInFlightPerNumber(), callflowtest.AtMost(1, 30*time.Second), callflowtest.AtMost(8, 24*time.Hour))
 		})
 	}

@@ -182,7 +182,7 @@ func (o *office) Dialout(ctx context.Context, in activities.DialoutInput) (resul
 		return result, err
 	}
 	defer func() {
-		if p := recover(); p == errDead { //nolint:errorlint // the very value
+		if p := recover(); p == errDead { // the very value
 			err = temporal.NewApplicationErrorWithOptions("the worker died", "Dead", temporal.ApplicationErrorOptions{NextRetryDelay: activities.DialoutTimeout})
 		} else if p != nil {
 			panic(p)

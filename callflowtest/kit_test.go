@@ -465,7 +465,14 @@ func TestAPromiseThatIsKeptSaysNothing(t *testing.T) {
 	kit.On(anna).Busy().Then().Human(talk).Result(call.Confirmed)
 	kit.Call(anna, nil).NeverDialedOutside("09:00-20:00", time.UTC).AtMost(2, 3*time.Hour).AtMost(1, 2*time.Hour).OneInFlightPerNumber().Ended().
 		Gaps(2*time.Hour+time.Second).Dialed(anna, anna)
-	require.Panics(t, func() { callflowtest.NeverDialedOutside("9-20", time.UTC) })
+	for window, kept := range map[string]bool{"10:00-10:01": true, "00:00-24:00": true, "10:01-24:00": false, "22:00-10:01": true, "22:00-10:00": false, "10:01-10:00": false} {
+		kit := callflowtest.New(t, reminder)
+		kit.On(anna).Human(talk).Result(call.Confirmed)
+		require.Equal(t, kept, callflowtest.NeverDialedOutside(window, time.UTC)(kit.Call(anna, nil)) == nil, window)
+	}
+	for _, window := range []string{"", "9-20", "09:00", "09:00-24:30", "25:00-26:00"} {
+		require.Panics(t, func() { callflowtest.NeverDialedOutside(window, time.UTC) }, window)
+	}
 }
 
 func TestTwoCallsToANumberAtOnceAreFoundOut(t *testing.T) {

@@ -3,6 +3,7 @@ package callflowtest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type Ledger struct {
 	allow        func(uri string) bool
 	ceilings     []followup.Limit
 	suppressions map[concerned][]Suppression
+	decisions    map[string][]Decided // by workflow
+	told         map[string]bool      // workflows of which people were told
 	contacts     map[string]*contact
 	attempts     map[string]*attempt
 	live         []*attempt             // those that hold a line or a place in the rate's window
@@ -51,10 +54,6 @@ type contact struct {
 	reason, rule       string
 	wait               followup.Hold
 	attempts           []*attempt // in the order of their numbers
-	decisions          []Decided
-	notes              map[int]bool
-	told               *followup.Escalated // what people were told
-	webhook            string
 }
 
 // attempt is an attempt with what only the ledger needs of it.
@@ -90,7 +89,7 @@ type Decided struct {
 // NewLedger makes a ledger with nothing in it and no limits, under a clock.
 func NewLedger(now func() time.Time) *Ledger {
 	return &Ledger{now: now, observe: func(Event) {}, allow: func(string) bool { return true }, suppressions: map[concerned][]Suppression{},
-		contacts: map[string]*contact{}, attempts: map[string]*attempt{}, counted: map[counted][]*attempt{}, queue: newQueue(), outbox: map[string]Delivery{}}
+		decisions: map[string][]Decided{}, told: map[string]bool{}, contacts: map[string]*contact{}, attempts: map[string]*attempt{}, counted: map[counted][]*attempt{}, queue: newQueue(), outbox: map[string]Delivery{}}
 }
 
 // SetLimits sets how many calls the account may carry at the same time and how many dials it may make in a window; 0 is no limit.
@@ -120,10 +119,7 @@ func (l *Ledger) SetCeilings(ceilings ...followup.Limit) {
 func (l *Ledger) Decisions(workflowID string) []Decided {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c := l.contacts[workflowID]; c != nil {
-		return append([]Decided(nil), c.decisions...)
-	}
-	return nil
+	return slices.Clone(l.decisions[workflowID])
 }
 
 // Contact is how a contact stands.
@@ -157,10 +153,10 @@ func (c *contact) folded() (attempts []call.Attempt) {
 }
 
 // decide adds to a contact's decision log.
-func (l *Ledger) decide(c *contact, d Decided) {
+func (l *Ledger) decide(workflowID string, d Decided) {
 	d.At = l.now()
-	c.decisions = append(c.decisions, d)
-	l.observe(Event{At: d.At, WorkflowID: c.WorkflowID, N: d.N, Kind: Kind(d.Kind), Text: d.Reason, Rule: d.Rule, Until: d.Until})
+	l.decisions[workflowID] = append(l.decisions[workflowID], d)
+	l.observe(Event{At: d.At, WorkflowID: workflowID, N: d.N, Kind: Kind(d.Kind), Text: d.Reason, Rule: d.Rule, Until: d.Until})
 }
 
 // claim makes the contact this run's own, or refuses a run that comes second. Begins is whether the ledger may not have heard of
@@ -180,7 +176,7 @@ func (l *Ledger) claim(r followup.Claim, begins bool) (*contact, *followup.Refus
 }
 
 func (l *Ledger) open(r followup.Claim) *contact {
-	c := &contact{Claim: r, openedAt: l.now(), notes: map[int]bool{}}
+	c := &contact{Claim: r, openedAt: l.now()}
 	l.contacts[r.WorkflowID] = c
 	return c
 }

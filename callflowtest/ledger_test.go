@@ -231,11 +231,7 @@ func (b *books) wait() {
 }
 
 func (b *books) note() {
-	contact := b.contact()
-	if b.opened[contact] == 0 {
-		return
-	}
-	id, notes := "redial/-/"+contact, []followup.Note{{N: rapid.IntRange(1, 3).Draw(b.t, "note"), Text: "so"}}
+	id, notes := "redial/-/"+b.contact(), []followup.Note{{N: rapid.IntRange(1, 3).Draw(b.t, "note"), Text: "so"}}
 	b.same(nil, nil, b.memory.Note(ctx, id, notes), b.disk.Note(ctx, id, notes))
 }
 
@@ -285,7 +281,18 @@ func (b *books) stand() {
 		require.NoError(b.t, err)
 		c, known := b.memory.Show(id)
 		require.True(b.t, known)
-		require.Equal(b.t, canonical([]any{shown.Outcome, shown.Attempts}), canonical([]any{c.Outcome, c.Attempts}))
+		var wait followup.Hold
+		if shown.Wait != nil {
+			wait = *shown.Wait
+		}
+		require.Equal(b.t, canonical([]any{shown.Outcome, shown.Escalated, shown.Reason, shown.OpenedAt, shown.ClosedAt, wait, shown.Attempts}),
+			canonical([]any{c.Outcome, c.Escalated, c.Reason, c.OpenedAt, c.ClosedAt, c.Wait, c.Attempts}))
+		inMemory := b.memory.Decisions(id)
+		require.Len(b.t, inMemory, len(shown.Decisions))
+		for i, d := range shown.Decisions {
+			have := inMemory[i]
+			require.Equal(b.t, canonical([]any{d.At, d.Kind, d.Reason, d.Rule, d.Until}), canonical([]any{have.At, have.Kind, have.Reason, have.Rule, have.Until}))
+		}
 	}
 }
 

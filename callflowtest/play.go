@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -30,6 +32,8 @@ const (
 // where the flow names its targets itself. Own is the flow's own input, nil for none: it goes through JSON and through
 // Definition.Parse, as in production. With changes the rest of what a run is started with; the contact is "anna", with the
 // default policy.
+//
+// The kit may be called again, with the same ledger: from when all is over that the call before has brought about.
 func (k *Kit) Call(to string, own any, with ...func(*workflows.Input)) *Run {
 	k.t.Helper()
 	in := workflows.Input{ContactID: "anna"}
@@ -64,8 +68,12 @@ func (k *Kit) play(in workflows.Input, own any) *Run {
 		k.perform(r, in)
 	}
 	r.ended = k.at
-	if r.err != nil {
+	told := func(e Event) bool { return e.Kind == KindOutcome }
+	switch {
+	case r.err != nil:
 		k.observe(Event{At: k.at, WorkflowID: r.id, Kind: KindFailed, Text: r.err.Error()})
+	case !slices.ContainsFunc(r.events, told): // the ledger does not know the contact, or knows it from an earlier run
+		k.observe(Event{At: k.at, WorkflowID: r.id, Kind: KindOutcome, Text: string(r.result.Outcome), Rule: r.result.Reason})
 	}
 	k.windUp()
 	return r
@@ -122,11 +130,14 @@ func (k *Kit) perform(r *Run, in workflows.Input) {
 // execute runs the environment until the flow has ended.
 func (k *Kit) execute(r *Run, in workflows.Input) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-			if p == errEndless { //nolint:errorlint // the very value
-				err = errEndless
-			}
+		switch p := recover(); {
+		case p == nil:
+		case p == errEndless: // the very value
+			err = errEndless
+		case strings.HasPrefix(fmt.Sprint(p), "test timeout"): // the environment's own
+			err = fmt.Errorf("an activity does not return: %v", p)
+		default:
+			panic(p)
 		}
 	}()
 	k.env.ExecuteWorkflow(k.flow.Name(), in)
@@ -145,7 +156,7 @@ func (k *Kit) stage(r *Run) *testsuite.TestWorkflowEnvironment {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: r.id, TaskQueue: workflows.TaskQueue})
 	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: 10 * time.Second,
-		Interceptors: []interceptor.WorkerInterceptor{&workflows.Interceptor{}, &stagehand{firstRunID: r.firstRunID, turns: turns}}})
+		Interceptors: []interceptor.WorkerInterceptor{&workflows.Interceptor{}, &stagehand{firstRunID: r.firstRunID, turns: turns, now: k.Now}}})
 	env.SetTestTimeout(20 * time.Second)
 	env.SetWorkflowRunTimeout(r.started.Add(maxLife).Sub(k.at))
 	env.RegisterWorkflowWithOptions(k.flow.Workflow(), workflow.RegisterOptions{Name: k.flow.Name()})

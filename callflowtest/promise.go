@@ -12,7 +12,7 @@ import (
 // Promise is something that holds for every run of a flow; the error says how it was broken.
 type Promise func(*Run) error
 
-var dayWindow = regexp.MustCompile(`^([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])$`)
+var dayWindow = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`)
 
 // NeverDialedOutside promises that calls are dialed within a window of the day, such as "09:00-20:00", in a zone. It panics when
 // the window is not written so.
@@ -23,7 +23,12 @@ func NeverDialedOutside(window string, zone *time.Location) Promise {
 	from, to, _ := strings.Cut(window, "-")
 	return func(r *Run) error {
 		for _, d := range r.dials {
-			if clock := d.At.In(zone).Format("15:04"); clock < from || clock >= to {
+			clock := d.At.In(zone).Format("15:04")
+			within := clock >= from && clock < to
+			if to < from { // over midnight
+				within = clock >= from || clock < to
+			}
+			if !within {
 				return fmt.Errorf("attempt %d was dialed at %s in %s, outside %s", d.N, d.At.In(zone).Format("15:04:05"), zone, window)
 			}
 		}

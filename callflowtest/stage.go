@@ -3,6 +3,7 @@ package callflowtest
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/workflow"
@@ -35,6 +36,7 @@ type stagehand struct {
 	interceptor.WorkerInterceptorBase
 	firstRunID string
 	turns      *turns
+	now        func() time.Time
 }
 
 func (s *stagehand) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
@@ -67,7 +69,7 @@ func (o *outbound) GetInfo(ctx workflow.Context) *workflow.Info {
 
 func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
 	if in, dial := first[activities.DialoutInput](args); dial && name == activities.NameDialout {
-		o.turns.start(in.N)
+		o.turns.start(in.N, o.now())
 	}
 	return o.Next.ExecuteActivity(ctx, name, args...)
 }

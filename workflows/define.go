@@ -95,7 +95,7 @@ func parse(data []byte, own any) error {
 func inWords(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fmt.Errorf("%s: there is a JSON %s, and a %s is wanted", wrong.Field, wrong.Value, wrong.Type)
+		return fmt.Errorf("%s: there is a JSON %s, and the Go type %s is wanted", wrong.Field, wrong.Value, wrong.Type)
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }

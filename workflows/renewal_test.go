@@ -2,13 +2,16 @@ package workflows_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
@@ -16,9 +19,11 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"go.uber.org/zap"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"redial/activities"
 	"redial/call"
+	"redial/callflowtest"
 	"redial/followup"
 	"redial/internal/devserver"
 	"redial/internal/devserver/devservertest"
@@ -151,8 +156,34 @@ func TestAFlowIsContinuedInNewRunsAndNothingIsDoneTwice(t *testing.T) {
 	require.NoError(t, err)
 	attempts, _ := d.TypedSearchAttributes.GetInt64(workflows.AttributeAttempts)
 	require.EqualValues(t, 4, attempts)
+	if *record {
+		save(t, c, "patient-in-its-first-run", first)
+		save(t, c, "patient-in-its-last-run", r.RunID)
+	}
 	campaign, _ := d.TypedSearchAttributes.GetKeyword(workflows.AttributeCampaign)
 	require.Equal(t, "spring", campaign)
+}
+
+var record = flag.Bool("record", false, "record the histories of a flow that is continued, under testdata/continued")
+
+func save(t *testing.T, c client.Client, name, runID string) {
+	var h historypb.History
+	for i := c.GetWorkflowHistory(t.Context(), "w", runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); i.HasNext(); {
+		e, err := i.Next()
+		require.NoError(t, err)
+		h.Events = append(h.Events, e)
+	}
+	data, err := protojson.MarshalOptions{Indent: " "}.Marshal(&h)
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll("testdata/continued", 0o755))
+	require.NoError(t, os.WriteFile("testdata/continued/"+name+".json", data, 0o644))
+}
+
+// What a continued run has in its input is what an earlier build has put there. New recordings are made with
+//
+//	go test ./workflows -run TestAFlowIsContinued -record
+func TestRecordedRunsThatWereContinuedReplay(t *testing.T) {
+	callflowtest.Replay(t, "testdata/continued/*.json", workflows.Define("Patient", patient))
 }
 
 // stubborn does what no journal holds: it sleeps past its handle.

@@ -30,9 +30,13 @@ func (a Appointment) Validate() error {
 // notice is how long before the appointment the last call is made: nobody wants to be reminded at the door.
 const notice = 2 * time.Hour
 
+// calls is how many calls a person gets at most, those included that were asked for.
+const calls = 6
+
 // Remind calls until the person has confirmed, wants another day, or the appointment is near.
 func Remind(ctx workflow.Context, f *workflows.Flow, a Appointment) error {
-	for latest := a.At.Add(-notice); ; {
+	latest := a.At.Add(-notice)
+	for range calls {
 		attempt, err := f.Call(ctx, workflows.Tell("subject", a.Subject), workflows.Tell("at", a.At))
 		if err != nil {
 			return err
@@ -65,6 +69,7 @@ func Remind(ctx workflow.Context, f *workflows.Flow, a Appointment) error {
 			return err
 		}
 	}
+	return f.Finish(ctx, call.OutcomeExhausted, "not settled after six calls")
 }
 
 func earlier(a, b time.Time) time.Time {
