@@ -26,6 +26,7 @@ const (
 	NameFinish   = "Finish"
 	NameEscalate = "Escalate"
 	NameHold     = "Hold"
+	NameOptOut   = "OptOut"
 )
 
 // DialoutTimeout is how long one execution of Dialout may take: its request leaves within followup.SendWithin, and the
@@ -49,6 +50,7 @@ type Ledger interface {
 	Escalate(ctx context.Context, e followup.Escalated, url string) error
 	Wait(ctx context.Context, c followup.Claim, h followup.Hold) error
 	Note(ctx context.Context, workflowID string, notes []followup.Note) error
+	OptOut(ctx context.Context, c followup.Claim, by, reason string) error
 }
 
 // Gateway places one call. It sends at most one request that could ring a phone, before sendBy or never.
@@ -293,6 +295,18 @@ func (a *Activities) Hold(ctx context.Context, in HoldInput) error {
 		return err
 	}
 	return a.note(ctx, in.Claim.WorkflowID, in.Notes)
+}
+
+// OptOutInput is a recipient who does not want to be called.
+type OptOutInput struct {
+	Claim  followup.Claim `json:"claim"`
+	By     string         `json:"by"`
+	Reason string         `json:"reason,omitempty"`
+}
+
+// OptOut suppresses the number and the contact. It ends nothing: what is in the air is heard out.
+func (a *Activities) OptOut(ctx context.Context, in OptOutInput) error {
+	return a.Ledger.OptOut(ctx, in.Claim, in.By, in.Reason)
 }
 
 // note writes down what the flow wants to be known.

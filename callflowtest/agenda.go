@@ -92,12 +92,17 @@ func (k *Kit) windUp() {
 
 // pump delivers what the ledger owes, and comes back when it owes more.
 func (k *Kit) pump() {
-	next := k.ledger.Tick()
-	for _, d := range k.ledger.Due() {
-		k.deliver(d)
-	}
-	if k.env != nil && k.ticks(next) {
-		k.schedule(next, k.pump)
+	for {
+		for _, d := range k.ledger.Due() {
+			k.deliver(d)
+		}
+		next := k.ledger.Tick()
+		if next.IsZero() || next.After(k.Now()) {
+			if k.env != nil && k.ticks(next) {
+				k.schedule(next, k.pump)
+			}
+			return
+		}
 	}
 }
 

@@ -12,5 +12,9 @@
 // What a [Run] came to is held against promises: in the words of the field, or as a [Promise] of one's own. When one is broken, the
 // contact's [Run.Timeline] is printed, in the zone of [Kit.At].
 //
+// A kit begins without what a deployment has by default: lines, a rate and ceilings are set with [Kit.Lines], [Kit.Rate] and
+// [Kit.Ceilings]. The policy is the default one, whose retries vary by some per cent, each time by the same: a test of exact gaps
+// sets its jitter to 0.
+//
 // [Explore] looks for a script that breaks a promise, and prints the shortest.
 package callflowtest

@@ -2,6 +2,7 @@ package callflowtest_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,4 +53,34 @@ func Example() {
 	//               14:01:08      +04:01:08   #3  result     confirmed
 	//               14:01:09      +04:01:09   #3  end        human, after 40s, the callee hung up
 	//               14:01:09      +04:01:09       outcome    human  (confirmed)
+}
+
+// printed is a test whose failures are printed.
+type printed struct{ testing.TB }
+
+func (printed) Errorf(format string, args ...any) {
+	fmt.Print(strings.ReplaceAll(fmt.Sprintf(format, args...), "\t", "    "))
+}
+
+// The reminder is to leave people alone for three hours after each call.
+func ExampleExplore() {
+	t := printed{new(testing.T)} // in a test: the test's own
+	callflowtest.Explore(t, reminder, callflowtest.Search{To: "+14155550100"}, callflowtest.Ended(), callflowtest.AtMost(1, 3*time.Hour))
+	// Output:
+	// callflowtest.Explore: after 2 runs, 2 dials within 2h0m48s: at most 1 are allowed in 3h0m0s
+	//
+	//     kit.On("+14155550100").Human(40*time.Second).Then().Human(40*time.Second).Result(call.Confirmed)
+	//
+	// redial/-/anna · from Mon 2 Mar 2026 10:00:00 UTC
+	//   Mon  2 Mar  10:00:00      +00:00:00   #1  dial       +14155550100
+	//               10:00:08      +00:00:08   #1  answered
+	//               10:00:10      +00:00:10   #1  verdict    amd_human_detected
+	//               10:00:48      +00:00:48   #1  end        human, after 40s, the callee hung up
+	//               10:00:48      +00:00:48       held       flow until 12:00:48  (Reminder: nobody has confirmed yet)
+	//               12:00:48      +02:00:48   #2  dial       +14155550100
+	//               12:00:56      +02:00:56   #2  answered
+	//               12:00:58      +02:00:58   #2  verdict    amd_human_detected
+	//               12:01:35      +02:01:35   #2  result     confirmed
+	//               12:01:36      +02:01:36   #2  end        human, after 40s, the callee hung up
+	//               12:01:36      +02:01:36       outcome    human  (confirmed)
 }

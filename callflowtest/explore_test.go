@@ -181,3 +181,28 @@ func TestTheStandardFlowKeepsItsPromisesWhateverHappens(t *testing.T) {
 		})
 	}
 }
+
+func TestExploreKeepsToItsBudget(t *testing.T) {
+	for _, runs := range []int{1, 10, 120} {
+		tried := 0
+		callflowtest.Explore(t, workflows.Standard, callflowtest.Search{To: anna, Runs: runs, Prepare: func(*callflowtest.Kit) { tried++ }}, callflowtest.Ended())
+		require.LessOrEqual(t, tried, runs+1)
+		require.GreaterOrEqual(t, tried, runs)
+	}
+}
+
+func TestAPromiseMayAskTheTestItself(t *testing.T) {
+	failing := workflows.Define("Failing", func(ctx workflow.Context, f *workflows.Flow, _ workflows.None) error {
+		if attempt, err := f.Call(ctx); err != nil || attempt.Disposition != call.Busy {
+			return err
+		}
+		return fmt.Errorf("engaged")
+	})
+	said := explore(t, failing, callflowtest.Search{}, func(r *callflowtest.Run) error {
+		r.Result() // ends the test where there is none
+		r.AtMost(1, time.Hour)
+		return nil
+	})
+	require.Contains(t, said, "the flow has no result")
+	require.Contains(t, said, "\tkit.On(\"+14155550100\").Busy()\n")
+}

@@ -294,6 +294,37 @@ func TestTheBotSaysItsResultInTimeLateOrNever(t *testing.T) {
 	}
 }
 
+func TestAFlowIsToldInMidCallWhereItAsksForThat(t *testing.T) {
+	for faults, after := range map[string]struct {
+		plant  func(*callflowtest.Step)
+		answer time.Duration
+		said   time.Duration
+	}{
+		"none":         {func(*callflowtest.Step) {}, 8 * time.Second, 10 * time.Second},
+		"early":        {func(s *callflowtest.Step) { s.Early() }, 0, 0},
+		"out of order": {func(s *callflowtest.Step) { s.OutOfOrder() }, 50 * time.Second, 50 * time.Second}, // once it is settled
+	} {
+		t.Run(faults, func(t *testing.T) {
+			heard := map[string]time.Duration{}
+			var start time.Time
+			note := func(what string) workflows.Reaction {
+				return func(ctx workflow.Context, _ call.Attempt) error {
+					heard[what] = workflow.Now(ctx).Sub(start)
+					return nil
+				}
+			}
+			kit := callflowtest.New(t, workflows.Define("Listening", func(ctx workflow.Context, f *workflows.Flow, _ workflows.None) error {
+				_, err := f.Call(ctx, workflows.OnAnswered(note("answered")), workflows.OnVerdict(note("verdict")))
+				return err
+			}))
+			start = kit.Now()
+			after.plant(kit.On(anna).Human(talk))
+			kit.Call(anna, nil).Outcome("human")
+			require.Equal(t, map[string]time.Duration{"answered": after.answer, "verdict": after.said}, heard)
+		})
+	}
+}
+
 func TestACallbackIsAskedForAtATime(t *testing.T) {
 	kit := callflowtest.New(t, survey)
 	at := kit.Now().Add(24 * time.Hour)
@@ -358,6 +389,9 @@ func TestAFlowThatNeverEndsIsFoundOut(t *testing.T) {
 	for name, step := range map[string]func(workflow.Context, *workflows.Flow) error{
 		"the flow had not ended after 1000 dials and waits": func(ctx workflow.Context, f *workflows.Flow) error {
 			return f.Hold(ctx, workflow.Now(ctx).Add(time.Minute), "once more")
+		},
+		"the flow had not ended after 20000 timers and activities": func(ctx workflow.Context, _ *workflows.Flow) error {
+			return workflow.Sleep(ctx, time.Second)
 		},
 		"the flow had not ended after 400 days": func(ctx workflow.Context, f *workflows.Flow) error {
 			return workflow.Await(ctx, func() bool { return false })

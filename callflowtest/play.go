@@ -26,6 +26,7 @@ import (
 const (
 	maxLife = 400 * 24 * time.Hour // the longest lifetime of a contact is 365 days
 	maxBusy = 1000                 // dials and waits
+	maxActs = 20_000               // timers and activities
 )
 
 // Call runs the flow for one contact to its end, and returns what came of it. To is whom it is for, such as +14155550100; empty
@@ -156,7 +157,7 @@ func (k *Kit) stage(r *Run) *testsuite.TestWorkflowEnvironment {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: r.id, TaskQueue: workflows.TaskQueue})
 	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: 10 * time.Second,
-		Interceptors: []interceptor.WorkerInterceptor{&workflows.Interceptor{}, &stagehand{firstRunID: r.firstRunID, turns: turns, now: k.Now}}})
+		Interceptors: []interceptor.WorkerInterceptor{&workflows.Interceptor{}, &stagehand{firstRunID: r.firstRunID, turns: turns, kit: k}}})
 	env.SetTestTimeout(20 * time.Second)
 	env.SetWorkflowRunTimeout(r.started.Add(maxLife).Sub(k.at))
 	env.RegisterWorkflowWithOptions(k.flow.Workflow(), workflow.RegisterOptions{Name: k.flow.Name()})
@@ -178,6 +179,6 @@ func (k *Kit) activities(turns *turns) map[string]any {
 	desk := &office{k.desk(), k, turns}
 	maps.Copy(all, map[string]any{activities.NameDialout: desk.Dialout, activities.NameConclude: desk.Conclude,
 		activities.NameGiveUp: desk.GiveUp, activities.NameFinish: desk.Finish, activities.NameEscalate: desk.Escalate,
-		activities.NameHold: desk.Hold})
+		activities.NameHold: desk.Hold, activities.NameOptOut: desk.OptOut})
 	return all
 }

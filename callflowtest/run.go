@@ -25,6 +25,7 @@ type Run struct {
 	escalations []followup.Escalated
 	renewals    int
 	steps       int // dials and waits
+	acts        int // timers and activities
 	firstRunID  string
 	inTransit   []Delivery
 }

@@ -21,8 +21,7 @@ func (k *Kit) busy() error {
 	k.run.steps++
 	switch n := k.run.steps; {
 	case n > maxBusy:
-		k.run.endless = fmt.Sprintf("the flow had not ended after %d dials and waits", maxBusy)
-		k.env.RegisterDelayedCallback(func() { panic(errEndless) }, 0)
+		k.stop(fmt.Sprintf("the flow had not ended after %d dials and waits", maxBusy))
 		return errEndless
 	case k.renew > 0 && n%k.renew == 0:
 		env := k.env
@@ -31,12 +30,29 @@ func (k *Kit) busy() error {
 	return nil
 }
 
+// act counts the timers and activities of a run, those that go past the handle included, and ends a flow that would go on for ever.
+func (k *Kit) act() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.run.acts++; k.run.acts > maxActs {
+		k.stop(fmt.Sprintf("the flow had not ended after %d timers and activities", maxActs))
+	}
+}
+
+// stop ends the run from without.
+func (k *Kit) stop(why string) {
+	if k.run.endless == "" {
+		k.run.endless = why
+		k.env.RegisterDelayedCallback(func() { panic(errEndless) }, 0)
+	}
+}
+
 // stagehand is what the environment of the SDK leaves open: the name of the first run, and the order of what is started together.
 type stagehand struct {
 	interceptor.WorkerInterceptorBase
 	firstRunID string
 	turns      *turns
-	now        func() time.Time
+	kit        *Kit
 }
 
 func (s *stagehand) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
@@ -68,10 +84,31 @@ func (o *outbound) GetInfo(ctx workflow.Context) *workflow.Info {
 }
 
 func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	o.kit.act()
 	if in, dial := first[activities.DialoutInput](args); dial && name == activities.NameDialout {
-		o.turns.start(in.N, o.now())
+		o.turns.start(in.N, o.kit.Now())
 	}
 	return o.Next.ExecuteActivity(ctx, name, args...)
+}
+
+func (o *outbound) ExecuteLocalActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	o.kit.act()
+	return o.Next.ExecuteLocalActivity(ctx, name, args...)
+}
+
+func (o *outbound) NewTimer(ctx workflow.Context, d time.Duration) workflow.Future {
+	o.kit.act()
+	return o.Next.NewTimer(ctx, d)
+}
+
+func (o *outbound) NewTimerWithOptions(ctx workflow.Context, d time.Duration, options workflow.TimerOptions) workflow.Future {
+	o.kit.act()
+	return o.Next.NewTimerWithOptions(ctx, d, options)
+}
+
+func (o *outbound) Sleep(ctx workflow.Context, d time.Duration) error {
+	o.kit.act()
+	return o.Next.Sleep(ctx, d)
 }
 
 // first is the first argument, if it is of the type.

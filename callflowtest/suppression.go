@@ -50,6 +50,18 @@ func (l *Ledger) suppress(s Suppression) (added bool) {
 	return true
 }
 
+// OptOut suppresses a contact, and the number that it was called at.
+func (l *Ledger) OptOut(_ context.Context, c followup.Claim, by, reason string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	source := "opt-out, " + by
+	if c.Target != "" {
+		l.suppress(Suppression{Subject: c.Target, Source: source, Reason: reason})
+	}
+	l.suppress(Suppression{Contact: true, Subject: c.ContactID, Source: source, Reason: reason})
+	return nil
+}
+
 // suppressCalled suppresses the number that an attempt was made to, and the contact if it is asked for, too.
 func (l *Ledger) suppressCalled(a *attempt, contact bool, source, reason string) {
 	l.suppress(Suppression{Subject: a.target, Source: source, Reason: reason})

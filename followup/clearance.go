@@ -24,6 +24,8 @@ const (
 	ReasonLimit       Reason = "limit"               // there were as many calls as there may be in a time
 	ReasonQuiet       Reason = "quiet"               // something has happened that is followed by a time without calls
 	ReasonResult      Reason = "result"              // the bot has yet to say what the call came to
+	ReasonPaused      Reason = "paused"              // somebody has paused it
+	ReasonRescheduled Reason = "rescheduled"         // somebody has asked for another time
 	ReasonFlow        Reason = "flow"                // a wait that the flow has chosen itself; the rule says why
 )
 

@@ -41,3 +41,17 @@ func (l *Ledger) Note(ctx ctx, workflowID string, notes []followup.Note) error {
 		return nil
 	})
 }
+
+// OptOut suppresses a contact, and the number that it was called at, for a recipient who does not want to be called.
+func (l *Ledger) OptOut(ctx ctx, c followup.Claim, by, reason string) error {
+	return l.update(ctx, part, "opt out "+c.WorkflowID, func(t *tx) error {
+		source := "opt-out, " + by
+		if c.Target != "" {
+			if _, err := t.suppress(Suppression{Kind: SuppressedNumber, Subject: c.Target, Source: source, Reason: reason}); err != nil {
+				return err
+			}
+		}
+		_, err := t.suppress(Suppression{Kind: SuppressedContact, Subject: c.ContactID, Source: source, Reason: reason})
+		return err
+	})
+}

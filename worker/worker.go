@@ -109,6 +109,7 @@ func (w *Worker) flows(o sdk.Options) (sdk.Worker, error) {
 		activities.NameFinish:   w.Activities.Finish,
 		activities.NameEscalate: w.Activities.Escalate,
 		activities.NameHold:     w.Activities.Hold,
+		activities.NameOptOut:   w.Activities.OptOut,
 	})
 	for name, fn := range all {
 		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -92,8 +93,8 @@ func (f *Flow) request(options []CallOption) request {
 }
 
 // claim names the contact to the ledger.
-func (f *Flow) claim(to call.Target) followup.Claim {
-	return followup.Claim{WorkflowID: f.info.WorkflowExecution.ID, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, Target: to.URI}
+func (f *Flow) claim(target string) followup.Claim {
+	return followup.Claim{WorkflowID: f.info.WorkflowExecution.ID, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, Target: target}
 }
 
 // errSettled stops an attempt before it is dialed: the one before it, which was in doubt, has ended after all.
@@ -156,8 +157,11 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 			"nobody to call: start the run with a target, or name one with workflows.To", "Input", nil)
 	}
 	for {
-		if ctx.Err() != nil {
-			return call.Attempt{}, ErrCanceled
+		if err := f.whilePaused(ctx); err != nil {
+			return call.Attempt{}, err
+		}
+		if err := f.stopped(ctx); err != nil {
+			return call.Attempt{}, err
 		}
 		if r.dial.First == 0 && f.settledAfterAll() {
 			return call.Attempt{}, errSettled
@@ -185,6 +189,9 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 // key; so it may be retried for as long as the ledger or the worker is away. A flow that is canceled before the activity has
 // started dials nothing; one that has started is heard out.
 func (f *Flow) dialout(ctx workflow.Context, in activities.DialoutInput) (activities.DialoutResult, error) {
+	ctx, f.steer.abort = workflow.WithCancel(ctx)
+	defer func() { f.steer.abort = nil }()
+	f.steer.called = in.To.URI
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           DialTaskQueue,
 		WaitForCancellation: true,
@@ -195,7 +202,7 @@ func (f *Flow) dialout(ctx workflow.Context, in activities.DialoutInput) (activi
 	var result activities.DialoutResult
 	err := workflow.ExecuteActivity(ctx, activities.NameDialout, in).Get(ctx, &result)
 	if err != nil && ctx.Err() != nil {
-		err = ErrCanceled
+		err = cmp.Or(f.steer.end, error(ErrCanceled))
 	}
 	return result, err
 }
@@ -207,10 +214,12 @@ func (f *Flow) hold(ctx workflow.Context, d activities.DialoutInput, woken int, 
 		return err
 	}
 	f.show(ctx, StateHeld, &h, fmt.Sprintf("Attempt %d is held: **%s** (%s), %s.", d.N, h.Reason, h.Rule, whenOver(h)))
-	_, err = f.sleep(ctx, h.Until, "held: "+string(h.Reason), func() bool {
-		return f.settledAfterAll() && d.First == 0 || f.woken > woken
-	})
-	return err
+	enough := func() bool { return f.settledAfterAll() && d.First == 0 || f.woken > woken }
+	if d.First != 0 {
+		_, err := f.sleep(ctx, h.Until, "held: "+string(h.Reason), enough)
+		return err
+	}
+	return f.rest(ctx, h, "held: "+string(h.Reason), enough)
 }
 
 // awaitEnd waits for the end of an attempt and runs the reactions to it. When nothing is heard until the call must be over, the

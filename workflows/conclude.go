@@ -17,6 +17,9 @@ import (
 // decision is made by the ledger and is in the history: it is never worked out again.
 func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision, error) {
 	return step(ctx, f, "Conclude", func() (d followup.Decision, err error) {
+		if f.steer.end == errOptedOut {
+			return d, errOptedOut // whatever became of the call, nothing follows it
+		}
 		in := activities.ConcludeInput{WorkflowID: f.info.WorkflowExecution.ID, Key: a.Key, Policy: f.in.Policy, Numbers: f.conclusive(), Notes: f.take()}
 		if err := f.write(ctx, fmt.Sprintf("what follows attempt %d: %s", a.N, a.Disposition), activities.NameConclude, in, &d); err != nil {
 			return d, err
@@ -25,8 +28,8 @@ func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision
 			f.to = *d.Target
 		}
 		if d.Action == followup.ActionRetry {
-			if ctx.Err() != nil {
-				return d, ErrCanceled
+			if err := f.stopped(ctx); err != nil {
+				return d, err
 			}
 			return d, f.upsert(ctx, StateWaiting, AttributeReason.ValueSet(string(a.Disposition)), AttributeNextAction.ValueSet(d.At))
 		}
@@ -119,6 +122,8 @@ func (f *Flow) settle(ctx workflow.Context, returned error) (failed, err error) 
 		return nil, f.finish(ctx, refused.Outcome, refused.Reason)
 	case refused != nil:
 		return nil, f.done(ctx, refused.Outcome, refused.Reason, string(refused.Outcome))
+	case f.steer.end == errOptedOut && f.status.Outcome == "":
+		return nil, f.finish(ctx, call.OutcomeOptedOut, f.steer.ending.words("opted out"))
 	case errors.Is(returned, ErrCanceled) || temporal.IsCanceledError(returned):
 		return nil, f.cancel(ctx)
 	case returned != nil && f.status.Outcome == "":
@@ -139,7 +144,10 @@ func (f *Flow) settle(ctx workflow.Context, returned error) (failed, err error) 
 
 // cancel ends a contact whose run was asked to stop. An outcome that it has stands.
 func (f *Flow) cancel(ctx workflow.Context) error {
-	const reason = "the run was canceled"
+	reason := "the run was canceled"
+	if f.steer.ending != nil {
+		reason = f.steer.ending.words("canceled")
+	}
 	outcome := call.OutcomeCanceled
 	in := activities.FinishInput{WorkflowID: f.info.WorkflowExecution.ID, Outcome: outcome, Reason: reason, Notes: f.take()}
 	if err := workflow.ExecuteActivity(f.lightly(ctx, reason), activities.NameFinish, in).Get(ctx, &outcome); err != nil {

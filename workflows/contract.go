@@ -51,6 +51,7 @@ const (
 	StateCalling    State = "calling"    // an attempt is dialed or under way
 	StateHeld       State = "held"       // an attempt waits for leave to dial
 	StateWaiting    State = "waiting"    // the next attempt is due later
+	StatePaused     State = "paused"     // somebody has paused it
 	StateEscalating State = "escalating" // people are being told
 	StateDone       State = "done"       // the contact has its outcome
 )

@@ -127,22 +127,26 @@ func ExampleFlow_Hold() {
 	// Output: [the depot opens at noon] 12:00:00
 }
 
-// depot is an activity of the flow's own.
-func depot(_ context.Context, parcel string) (string, error) {
-	return "depot 9 has parcel " + parcel, nil
+// Depot is what activities need, such as a database.
+type Depot struct{ name string }
+
+// Where is an activity of the flow's own.
+func (d *Depot) Where(_ context.Context, parcel string) (string, error) {
+	return fmt.Sprintf("parcel %s is at %s", parcel, d.name), nil
 }
 
+// The flow names the method, and the binary brings the value along on which it is called.
 func ExampleDefinition_WithActivities() {
 	asking := workflows.Define("Asking", func(ctx workflow.Context, f *workflows.Flow, p Parcel) error {
 		var where string
-		if err := f.Do(ctx, depot, &where, p.Number); err != nil {
+		if err := f.Do(ctx, (*Depot).Where, &where, p.Number); err != nil {
 			return err
 		}
 		return f.Finish(ctx, call.OutcomeCanceled, where)
-	}).WithActivities(depot)
+	}).WithActivities((&Depot{"gate 9"}).Where)
 	kit := callflowtest.New(new(testing.T), asking)
 	fmt.Println(kit.Call(anna, Parcel{"17"}).Result().Reason)
-	// Output: depot 9 has parcel 17
+	// Output: parcel 17 is at gate 9
 }
 
 // In mid-call, when detection has heard a machine: the call itself goes on.

@@ -38,7 +38,8 @@ type Flow struct {
 	wakes   workflow.ReceiveChannel // SignalWake
 	said    workflow.ReceiveChannel // SignalResult
 	woken   int                     // wakes so far
-	step    string                  // the method that the flow is in
+	steer   steering
+	step    string // the method that the flow is in
 	journal journal
 	renewed *Input // the run is to be continued with this
 }
@@ -67,12 +68,19 @@ func newFlow(ctx workflow.Context, name string, in Input) (*Flow, error) {
 		heard: workflow.GetSignalChannel(ctx, SignalAttempt), wakes: workflow.GetSignalChannel(ctx, SignalWake),
 		said: workflow.GetSignalChannel(ctx, SignalResult)}
 	f.begin(ctx)
-	err := workflow.SetQueryHandlerWithOptions(ctx, QueryStatus, func() (Status, error) {
-		s := f.status
-		s.Attempts = f.attempts
-		return s, nil
-	}, workflow.QueryHandlerOptions{Description: "Where the call flow stands, its attempts, and what it waits for"})
-	return f, err
+	err := workflow.SetQueryHandlerWithOptions(ctx, QueryStatus, func() (Status, error) { return f.current(), nil },
+		workflow.QueryHandlerOptions{Description: "Where the call flow stands, its attempts, and what it waits for"})
+	if err != nil {
+		return nil, err
+	}
+	return f, f.steerable(ctx)
+}
+
+// current is where the flow stands.
+func (f *Flow) current() Status {
+	s := f.status
+	s.Attempts = slices.Clone(f.attempts)
+	return s
 }
 
 // Input is what the run was started with.
@@ -109,10 +117,14 @@ func (f *Flow) Outcome() call.Outcome { return f.status.Outcome }
 // shown by redial show. It must hold no number and no name.
 func (f *Flow) Note(ctx workflow.Context, text string) {
 	inFlow(ctx, "Note")
-	f.noted++
 	if f.journal.replaying() {
 		return // written in the run that made it
 	}
+	f.noteDown(ctx, text)
+}
+
+func (f *Flow) noteDown(ctx workflow.Context, text string) {
+	f.noted++
 	f.notes = append(f.notes, followup.Note{N: f.noted, At: workflow.Now(ctx), Text: shorten(text)})
 }
 

@@ -24,6 +24,7 @@ type Earlier struct {
 	Results   []call.BotResult `json:"results,omitempty"`
 	Notes     []followup.Note  `json:"notes,omitempty"` // not written down yet
 	Noted     int              `json:"noted,omitempty"`
+	Paused    *Steering        `json:"paused,omitempty"`
 }
 
 // Step is what one method of the flow came to.
@@ -80,7 +81,7 @@ func (f *Flow) caughtUp() {
 	for _, a := range e.Attempts {
 		f.add(a)
 	}
-	f.results, f.notes, f.noted = e.Results, e.Notes, e.Noted
+	f.results, f.notes, f.noted, f.steer.paused = e.Results, e.Notes, e.Noted, e.Paused
 }
 
 // step is one of the flow's methods: what it came to in an earlier run, or else what do comes to.
@@ -148,7 +149,7 @@ const maxEarlier = 1 << 20
 // return then. It is called between attempts, where a flow waits.
 func (f *Flow) renew(ctx workflow.Context) {
 	g := guardOf(ctx)
-	if g == nil || f.journal.own != "" || f.calls > 0 || ctx.Err() != nil || !g.due(f.info) {
+	if g == nil || f.journal.own != "" || f.calls > 0 || f.stopped(ctx) != nil || f.steer.moved != nil || !g.due(f.info) {
 		return
 	}
 	f.listen()
@@ -169,7 +170,7 @@ func (f *Flow) renew(ctx workflow.Context) {
 // earlier is what the next run has to know.
 func (f *Flow) earlier(ctx workflow.Context) *Earlier {
 	j := &f.journal
-	e := &Earlier{StartedAt: f.info.WorkflowStartTime, Versions: j.versions, Attempts: f.attempts, Results: f.results, Notes: f.notes, Noted: f.noted}
+	e := &Earlier{StartedAt: f.info.WorkflowStartTime, Versions: j.versions, Attempts: f.attempts, Results: f.results, Notes: f.notes, Noted: f.noted, Paused: f.steer.paused}
 	if j.earlier != nil {
 		e.StartedAt = j.earlier.StartedAt
 	}

@@ -6,7 +6,6 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
-	"redial/activities"
 	"redial/call"
 	"redial/followup"
 )
@@ -22,7 +21,7 @@ func (f *Flow) alarm(ctx workflow.Context, at time.Time, summary string) alarm {
 	return alarm{stop: stop, rings: workflow.NewTimerWithOptions(ctx, max(0, at.Sub(workflow.Now(ctx))), workflow.TimerOptions{Summary: shorten(summary)})}
 }
 
-// until waits for the alarm, or until what was heard is enough. It returns ErrCanceled when the flow is canceled meanwhile.
+// until waits for the alarm, or until what was heard is enough. It returns ErrCanceled when the flow is to end.
 func (f *Flow) until(ctx workflow.Context, a alarm, enough func() bool) (heard bool, err error) {
 	err = workflow.Await(ctx, func() bool {
 		heard = enough()
@@ -38,7 +37,31 @@ func (f *Flow) until(ctx workflow.Context, a alarm, enough func() bool) (heard b
 func (f *Flow) sleep(ctx workflow.Context, at time.Time, summary string, enough func() bool) (heard bool, err error) {
 	a := f.alarm(ctx, at, summary)
 	defer a.stop()
-	return f.until(ctx, a, enough)
+	heard, err = f.until(ctx, a, func() bool { return f.steer.end != nil || enough() })
+	if f.steer.end != nil {
+		return false, f.steer.end
+	}
+	return heard, err
+}
+
+// rest is sleep between attempts, for what a hold says: it is over, too, when somebody asks to call now, and goes on to another time
+// when somebody asks for that.
+func (f *Flow) rest(ctx workflow.Context, h followup.Hold, summary string, enough func() bool) error {
+	defer func() { f.steer.wait = nil }()
+	for calls := f.steer.calls; ; {
+		f.steer.wait = &h
+		_, err := f.sleep(ctx, h.Until, summary, func() bool { return enough() || f.steer.calls > calls || f.steer.moved != nil })
+		moved := f.steer.moved
+		if err != nil || moved == nil {
+			return err
+		}
+		f.steer.moved = nil
+		h = followup.Hold{Reason: followup.ReasonRescheduled, Rule: moved.words("rescheduled"), Until: moved.At}
+		summary = h.Rule
+		if err := f.say(ctx, StateWaiting, h); err != nil {
+			return err
+		}
+	}
 }
 
 // WaitForRetry sleeps until the next attempt is due, as the policy has decided. It returns early when the end of an attempt that
@@ -48,31 +71,25 @@ func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
 		f.renew(ctx)
 		f.show(ctx, StateWaiting, &followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At},
 			fmt.Sprintf("%s. Attempt %d at **%s** (%s).", d.Reason, f.numbered+1, d.At.Format(time.RFC3339), d.Rule))
-		_, err := f.sleep(ctx, d.At, d.Reason, f.settledAfterAll)
-		return struct{}{}, err
+		return struct{}{}, f.rest(ctx, *f.status.Wait, d.Reason, f.settledAfterAll)
 	})
 	return err
 }
 
 // Hold sleeps until a time of the flow's own choice. The reason is what an operator reads meanwhile; it must hold no number and
-// no name. Like WaitForRetry it returns early when an attempt that was unknown has ended after all.
+// no name. Like WaitForRetry it returns early when an attempt that was unknown has ended after all, and when somebody asks to call
+// now.
 func (f *Flow) Hold(ctx workflow.Context, until time.Time, reason string) error {
 	_, err := step(ctx, f, "Hold", func() (struct{}, error) {
 		f.renew(ctx)
-		if ctx.Err() != nil {
-			return struct{}{}, ErrCanceled
+		if err := f.stopped(ctx); err != nil {
+			return struct{}{}, err
 		}
 		h := followup.Hold{Reason: followup.ReasonFlow, Rule: f.name + ": " + shorten(reason), Until: until.UTC()}
-		in := activities.HoldInput{Claim: f.claim(f.in.To), Hold: h, Notes: f.take()}
-		if err := f.write(ctx, reason, activities.NameHold, in, nil); err != nil {
+		if err := f.say(ctx, StateWaiting, h); err != nil {
 			return struct{}{}, err
 		}
-		if err := f.upsert(ctx, StateWaiting, AttributeReason.ValueSet(string(h.Reason)), AttributeNextAction.ValueSet(h.Until)); err != nil {
-			return struct{}{}, err
-		}
-		f.show(ctx, StateWaiting, &h, fmt.Sprintf("%s, until **%s**.", reason, h.Until.Format(time.RFC3339)))
-		_, err := f.sleep(ctx, h.Until, reason, f.settledAfterAll)
-		return struct{}{}, err
+		return struct{}{}, f.rest(ctx, h, reason, f.settledAfterAll)
 	})
 	return err
 }

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Require names what the tests of this run must not skip, separated by commas: temporal, temporal-server, postgres, chromium.
+// Require names what the tests of this run must not skip, separated by commas: temporal, temporal-server, postgres,
+// chromium, workflowcheck.
 const Require = "REDIAL_TEST_REQUIRE"
 
 // Skip skips a test because something that it needs is not here, or fails it where the run requires that.

@@ -1,0 +1,250 @@
+package workflows
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"redial/activities"
+	"redial/followup"
+)
+
+// Updates with which people steer a run, from Go, from the command line or from the Temporal UI. Each takes a Steering and
+// returns the flow's Status. One that makes no sense now is refused, with the reason. What is in the air cannot be hung up: it ends,
+// and what was asked holds from then on.
+const (
+	UpdatePause      = "pause"      // no dial until it is resumed
+	UpdateResume     = "resume"     // takes a pause back
+	UpdateCallNow    = "call_now"   // ends the wait for the next attempt; calling rules still hold
+	UpdateReschedule = "reschedule" // waits until Steering.At instead
+	UpdateOptOut     = "opt_out"    // suppresses the number and the contact at once, and ends the flow
+	UpdateCancel     = "cancel"     // ends the flow
+)
+
+// Steering is what somebody asks of a run.
+type Steering struct {
+	By     string    `json:"by"`               // who asks: at most 120 bytes
+	Reason string    `json:"reason,omitempty"` // why: at most 500 bytes
+	At     time.Time `json:"at,omitzero"`      // reschedule: when to call
+}
+
+const maxBy, maxReason = 120, 500
+
+func (s Steering) validate() error {
+	switch {
+	case s.By == "":
+		return errors.New("by: it is missing: say who asks")
+	case len(s.By) > maxBy:
+		return fmt.Errorf("by: %d bytes are too long: write at most %d", len(s.By), maxBy)
+	case len(s.Reason) > maxReason:
+		return fmt.Errorf("reason: %d bytes are too long: write at most %d", len(s.Reason), maxReason)
+	}
+	return nil
+}
+
+// words are what was done, by whom and why.
+func (s Steering) words(done string) string {
+	text := done + " by " + s.By
+	if s.Reason != "" {
+		text += ": " + s.Reason
+	}
+	return text
+}
+
+// steering is what people have asked of the flow.
+type steering struct {
+	paused *Steering           // nil: it is not paused
+	ending *Steering           // nil: nobody has asked it to end
+	end    error               // how it is to end: ErrCanceled or errOptedOut
+	calls  int                 // how often it was asked to call now
+	moved  *Steering           // a new time that the flow has not heard of yet
+	wait   *followup.Hold      // what it sleeps for; nil: it does not sleep
+	abort  workflow.CancelFunc // withdraws a dial that has not begun; nil: there is none
+	called string              // the target dialed last
+}
+
+// errOptedOut ends a flow whose recipient does not want to be called.
+var errOptedOut = fmt.Errorf("opted out: %w", ErrCanceled)
+
+// refusal tells why something cannot be asked of the flow now.
+type refusal func(now time.Time, s Steering) error
+
+// steerable lets people steer the run.
+func (f *Flow) steerable(ctx workflow.Context) error {
+	for _, u := range []struct {
+		name   string
+		refuse refusal
+		do     func(workflow.Context, Steering) error
+	}{
+		{UpdatePause, f.refusePause, f.pause},
+		{UpdateResume, f.refuseResume, f.resume},
+		{UpdateCallNow, f.refuseToMove, f.callNow},
+		{UpdateReschedule, f.refuseReschedule, f.reschedule},
+		{UpdateOptOut, nil, f.optOut},
+		{UpdateCancel, nil, f.cancelBy},
+	} {
+		handle := func(ctx workflow.Context, s Steering) (Status, error) {
+			f.calls++ // the run waits for what is under way here
+			defer func() { f.calls-- }()
+			return f.current(), u.do(ctx, s)
+		}
+		err := workflow.SetUpdateHandlerWithOptions(ctx, u.name, handle, workflow.UpdateHandlerOptions{
+			Validator: func(ctx workflow.Context, s Steering) error { return f.refuse(workflow.Now(ctx), s, u.refuse) }})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Flow) refuse(now time.Time, s Steering, more refusal) error {
+	switch err := s.validate(); {
+	case err != nil:
+		return err
+	case f.status.Outcome != "":
+		return fmt.Errorf("the contact has its outcome: %s", f.status.Outcome)
+	case f.steer.ending != nil:
+		return fmt.Errorf("the run is ending, stopped by %s", f.steer.ending.By)
+	case more != nil:
+		return more(now, s)
+	}
+	return nil
+}
+
+func (f *Flow) refusePause(time.Time, Steering) error {
+	if f.steer.paused != nil {
+		return fmt.Errorf("it is %s already", f.steer.paused.words("paused"))
+	}
+	return nil
+}
+
+func (f *Flow) refuseResume(time.Time, Steering) error {
+	if f.steer.paused == nil {
+		return errors.New("it is not paused")
+	}
+	return nil
+}
+
+func (f *Flow) refuseToMove(time.Time, Steering) error {
+	switch {
+	case f.steer.paused != nil:
+		return fmt.Errorf("it is %s: resume it first", f.steer.paused.words("paused"))
+	case f.steer.wait == nil:
+		return errors.New("an attempt is being made: what follows it is decided when it is over")
+	}
+	return nil
+}
+
+func (f *Flow) refuseReschedule(now time.Time, s Steering) error {
+	switch {
+	case s.At.IsZero():
+		return errors.New("at: it is missing: say when to call")
+	case !s.At.After(now):
+		return fmt.Errorf("at: %s is over", s.At.Format(time.RFC3339))
+	}
+	return f.refuseToMove(now, s)
+}
+
+func (f *Flow) pause(ctx workflow.Context, s Steering) error {
+	f.steer.paused = &s
+	f.noteDown(ctx, s.words("paused"))
+	if f.steer.wait == nil {
+		return nil // said when the attempt is over
+	}
+	return f.sayPaused(ctx)
+}
+
+func (f *Flow) sayPaused(ctx workflow.Context) error {
+	return f.say(ctx, StatePaused, followup.Hold{Reason: followup.ReasonPaused, Rule: f.steer.paused.words("paused"), Event: "it is resumed"})
+}
+
+func (f *Flow) resume(ctx workflow.Context, s Steering) error {
+	f.steer.paused = nil
+	f.noteDown(ctx, s.words("resumed"))
+	if f.steer.wait == nil {
+		return nil
+	}
+	return f.say(ctx, StateWaiting, *f.steer.wait)
+}
+
+func (f *Flow) callNow(ctx workflow.Context, s Steering) error {
+	f.steer.calls++
+	f.noteDown(ctx, s.words("asked to call now"))
+	return nil
+}
+
+func (f *Flow) reschedule(ctx workflow.Context, s Steering) error {
+	s.At = s.At.UTC()
+	f.steer.moved = &s
+	f.noteDown(ctx, s.words("rescheduled"))
+	return nil
+}
+
+// optOut suppresses at once, whatever is in the air.
+func (f *Flow) optOut(ctx workflow.Context, s Steering) error {
+	in := activities.OptOutInput{Claim: f.claim(cmp.Or(f.steer.called, f.to.URI)), By: s.By, Reason: s.Reason}
+	if err := f.write(ctx, "opted out", activities.NameOptOut, in, nil); err != nil {
+		return err
+	}
+	f.stop(errOptedOut, s)
+	return nil
+}
+
+func (f *Flow) cancelBy(_ workflow.Context, s Steering) error {
+	f.stop(ErrCanceled, s)
+	return nil
+}
+
+// stop ends the flow, as soon as nothing is in the air.
+func (f *Flow) stop(end error, s Steering) {
+	f.steer.ending, f.steer.end = &s, end
+	if f.steer.abort != nil {
+		f.steer.abort()
+	}
+}
+
+// stopped is why the flow is to end: it was canceled, or somebody has asked. Nil: it goes on.
+func (f *Flow) stopped(ctx workflow.Context) error {
+	if ctx.Err() != nil && f.steer.end == nil {
+		return ErrCanceled
+	}
+	return f.steer.end
+}
+
+// say writes down what the flow waits for, and shows it.
+func (f *Flow) say(ctx workflow.Context, s State, h followup.Hold) error {
+	in := activities.HoldInput{Claim: f.claim(f.to.URI), Hold: h, Notes: f.take()}
+	if err := f.write(ctx, h.Rule, activities.NameHold, in, nil); err != nil {
+		return err
+	}
+	next := AttributeNextAction.ValueUnset()
+	text := h.Rule + "."
+	if !h.Until.IsZero() {
+		next, text = AttributeNextAction.ValueSet(h.Next()), fmt.Sprintf("%s, %s.", h.Rule, whenOver(h))
+	}
+	if err := f.upsert(ctx, s, AttributeReason.ValueSet(string(h.Reason)), next); err != nil {
+		return err
+	}
+	f.show(ctx, s, &h, text)
+	return nil
+}
+
+// whilePaused waits until the flow is not paused.
+func (f *Flow) whilePaused(ctx workflow.Context) error {
+	if f.steer.paused == nil {
+		return nil
+	}
+	if f.status.State != StatePaused {
+		if err := f.sayPaused(ctx); err != nil {
+			return err
+		}
+	}
+	err := workflow.Await(ctx, func() bool { return f.steer.paused == nil || f.steer.end != nil })
+	if stopped := f.stopped(ctx); stopped != nil || err != nil {
+		return cmp.Or(stopped, error(ErrCanceled))
+	}
+	return nil
+}
