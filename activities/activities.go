@@ -99,8 +99,10 @@ type DialoutInput struct {
 	// Others is whether the contact has other targets, so that a refusal of this one does not end it.
 	Others bool `json:"others,omitempty"`
 	// First is the number of the first attempt that is dialed at the same time; 0: this one is dialed alone.
-	First int             `json:"first,omitempty"`
-	Notes []followup.Note `json:"notes,omitempty"`
+	First int `json:"first,omitempty"`
+	// Promised is whether the call was promised for this time: it goes ahead of all others that wait.
+	Promised bool            `json:"promised,omitempty"`
+	Notes    []followup.Note `json:"notes,omitempty"`
 }
 
 func (a *Activities) request(in DialoutInput, info activity.Info) followup.ClearanceRequest {
@@ -119,6 +121,7 @@ func (a *Activities) request(in DialoutInput, info activity.Info) followup.Clear
 		MidCall:  in.MidCall,
 		Others:   in.Others,
 		First:    in.First,
+		Promised: in.Promised,
 		Owner:    fmt.Sprintf("%s/%s/%d", info.WorkflowExecution.RunID, info.ActivityID, info.Attempt),
 	}
 }

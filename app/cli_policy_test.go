@@ -49,6 +49,7 @@ func TestTheDocumentedPolicyAndConsentAreTakenAndAHeldCallSaysWhichRuleHoldsIt(t
 	}
 	policy, consent := s.file(t, "policy.yaml", block("the whole policy")), s.file(t, "consent.yaml", block("consent"))
 	require.Contains(t, s.must(t, "policy", "explain", policy), "Fla. Stat. 501.616(6)")
+	require.Contains(t, s.must(t, "policy", "explain", s.file(t, "results.yaml", block("results"))), "the bot says declined")
 	s.up(t)
 	s.must(t, "call", "--to", anna, "--to", "+13055550100", "--id", "documented", "--policy", policy, "--consent", consent, "--subject", "debt-7", "--zone", "Europe/Paris")
 

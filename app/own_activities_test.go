@@ -15,6 +15,10 @@ import (
 // freeSlot is an activity of a flow's own.
 func freeSlot(_ context.Context, day string) (string, error) { return day + ", 9:30", nil }
 
+type office struct{}
+
+func (office) freeSlot(context.Context) error { return nil }
+
 func TestAFlowRunsAnActivityThatItBringsAlong(t *testing.T) {
 	inEach(t, func(t *testing.T, at topology) {
 		offering := define("Offering", func(ctx workflow.Context, f *workflows.Flow) error {
@@ -37,9 +41,9 @@ func TestAFlowRunsAnActivityThatItBringsAlong(t *testing.T) {
 }
 
 func TestABinaryWhoseActivitiesShareANameSaysSoAndDoesNothing(t *testing.T) {
-	idle := func(name string) workflows.Definition {
-		return define(name, func(workflow.Context, *workflows.Flow) error { return nil }).WithActivities(freeSlot)
+	idle := func(name string, activity any) workflows.Definition {
+		return define(name, func(workflow.Context, *workflows.Flow) error { return nil }).WithActivities(activity)
 	}
-	_, err := withFlows(t.Context(), []workflows.Definition{idle("First"), idle("Second")})
+	_, err := withFlows(t.Context(), []workflows.Definition{idle("First", freeSlot), idle("Second", office{}.freeSlot)})
 	require.ErrorContains(t, err, "app.Main: flow Second brings an activity freeSlot, and flow First has one")
 }

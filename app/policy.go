@@ -111,7 +111,13 @@ func explainPolicy(w io.Writer, p followup.Policy, ceilings []followup.Limit) er
 	line("After a call that was", "comes")
 	for _, d := range call.Dispositions() {
 		line("  "+string(d), "%s", ruleInWords(p.On[d]))
+		for _, kind := range append(call.ResultKinds(), followup.NoResult) {
+			if rule, asked := p.On[d].Result(kind); asked {
+				line("    the bot says "+string(kind), "%s", ruleInWords(rule))
+			}
+		}
 	}
+	line("", "whoever opts out by the bot's word is never called again, and a callback that the bot has promised is kept")
 	if p.Escalate.Webhook != "" {
 		line("Escalations", "are sent to %s", p.Escalate.Webhook)
 	} else {
@@ -178,7 +184,10 @@ func ruleInWords(r followup.Rule) string {
 		followup.VerbEscalate: "people are told", followup.VerbSuppress: "the number is never called again",
 		followup.VerbNextNumber: "the contact's next number, if there is one",
 	}
-	if r.Do != "" {
+	switch {
+	case r.WaitResult > 0:
+		return fmt.Sprintf("the bot has %s to say what came of it", r.WaitResult)
+	case r.Do != "":
 		return verbs[r.Do]
 	}
 	waits := make([]string, len(r.Retry))

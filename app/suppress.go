@@ -211,19 +211,7 @@ of two that differ the one that holds longer counts, and saying the same again c
   redial suppress add --contact anna-7 --reason "away" --expires 90d`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return withSubject(c, f, args, func(l *ledger.Ledger, on suppressed, s ledger.Suppression) (any, string, error) {
-				added, err := l.Suppress(c.Context(), s)
-				if err != nil {
-					return nil, "", err
-				}
-				state, err := lookUp(c.Context(), l, on)
-				said := "was suppressed already, by the same and for the same reason"
-				if added {
-					said = "is suppressed"
-				}
-				return struct {
-					Added bool `json:"added"`
-					suppressionState
-				}{added, state}, fmt.Sprintf("%s %s %s", on.Kind, on.Subject, said), err
+				return suppress(c.Context(), l, on, s)
 			})
 		},
 	}
@@ -231,6 +219,23 @@ of two that differ the one that holds longer counts, and saying the same again c
 	c.Flags().StringVar(&f.source, "source", "", "who or what wants it; the user of this machine where none is given")
 	c.Flags().StringVar(&f.expires, "expires", "", "when it ends: a date like 2027-01-31, a time of RFC 3339, or a duration like 90d; never where none is given")
 	return c
+}
+
+// suppress records a statement, and says what came of it.
+func suppress(ctx context.Context, l *ledger.Ledger, on suppressed, s ledger.Suppression) (result any, said string, err error) {
+	added, err := l.Suppress(ctx, s)
+	if err != nil {
+		return nil, "", err
+	}
+	state, err := lookUp(ctx, l, on)
+	said = "was suppressed already, by the same and for the same reason"
+	if added {
+		said = "is suppressed"
+	}
+	return struct {
+		Added bool `json:"added"`
+		suppressionState
+	}{added, state}, fmt.Sprintf("%s %s %s", on.Kind, on.Subject, said), err
 }
 
 func suppressRemoveCommand() *cobra.Command {

@@ -35,11 +35,25 @@ func (l *Ledger) Conclude(_ context.Context, workflowID, key string, p followup.
 			break
 		}
 	}
-	d := p.Decide(followup.Contact{OpenedAt: c.openedAt, Target: a.request.To, Numbers: numbers, Attempts: attempts}, l.now())
+	d := p.Decide(followup.Contact{OpenedAt: c.openedAt, Target: a.request.To, Numbers: numbers, Attempts: attempts, Results: c.results(a, p)}, l.now())
 	a.decidedOn, a.decision = a.Disposition, d
 	l.store(a)
 	l.follow(c, a, d, p)
 	return d, nil
+}
+
+// results are what bots have said of the contact's attempts, where that may decide.
+func (c *contact) results(last *attempt, p followup.Policy) map[string]call.BotResult {
+	if !p.AsksForResults() && !last.Disposition.Conversation() {
+		return nil
+	}
+	said := map[string]call.BotResult{}
+	for _, a := range c.attempts {
+		if len(a.said) > 0 {
+			said[a.Key] = a.said[0]
+		}
+	}
+	return said
 }
 
 // follow records a decision and what it means for the contact. Whoever is escalated is owed to people from the moment at which the

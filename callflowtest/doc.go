@@ -16,5 +16,6 @@
 // [Kit.Ceilings]. The policy is the default one, whose retries vary by some per cent, each time by the same: a test of exact gaps
 // sets its jitter to 0.
 //
-// [Explore] looks for a script that breaks a promise, and prints the shortest.
+// [Explore] looks for a script that breaks a promise, and prints the shortest. [Replay] lets flows go through the histories of real
+// runs: whether a changed flow can go on with what the old one began.
 package callflowtest

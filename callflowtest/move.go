@@ -13,6 +13,9 @@ const (
 	gatewayDown = "gateway down"
 )
 
+// callbackIn is when people of a search want to be called back.
+const callbackIn = 2 * time.Hour
+
 // move is one thing that can become of a dial. Its zero fields are what is usual.
 type move struct {
 	do                      string // a disposition, or one of the moves above
@@ -37,7 +40,11 @@ func (m move) add(s *Script) *Step {
 		step.Talk(m.talk)
 	}
 	if m.result != "" {
-		step.Result(m.result)
+		if m.result == call.Callback {
+			step.CallbackIn(callbackIn)
+		} else {
+			step.Result(m.result)
+		}
 	}
 	if m.after != 0 {
 		step.After(m.after)

@@ -18,8 +18,9 @@ const mostWoken = 256
 
 // Classes of the queue, first served first.
 const (
-	classRetry = 1
-	classFirst = 2
+	classPromised = 0
+	classRetry    = 1
+	classFirst    = 2
 )
 
 // queued is a contact that waits for leave to dial.
@@ -126,7 +127,10 @@ func (q *queue) expire(now time.Time) {
 }
 
 func classOf(r followup.ClearanceRequest) int {
-	if r.N > 1 {
+	switch {
+	case r.Promised:
+		return classPromised
+	case r.N > 1:
 		return classRetry
 	}
 	return classFirst

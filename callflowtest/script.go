@@ -207,6 +207,7 @@ func (st *Step) Talk(d time.Duration) *Step {
 // Result makes the bot say what the conversation came to, one second before the call ends.
 func (st *Step) Result(kind call.ResultKind) *Step {
 	st.must(st.plan.answered, "Result")
+	st.must(kind != call.Callback, "a callback without a time: write Callback or CallbackIn instead of Result")
 	st.plan.says = append(st.plan.says, said{result: call.BotResult{Kind: kind}})
 	return st.note("Result(%s)", resultNames[kind])
 }

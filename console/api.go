@@ -99,7 +99,7 @@ func (k *Console) contacts(c *gin.Context) {
 		refuse(c, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	list, err := k.Ledger.Contacts(c.Request.Context(), campaign, after, limit+1) // one more tells whether there is a next page
+	list, err := k.Ledger.Contacts(c.Request.Context(), ledger.ContactFilter{Campaign: campaign, After: after, Limit: limit + 1}) // one more tells whether there is a next page
 	if err != nil {
 		k.fail(c, err)
 		return

@@ -19,7 +19,7 @@ import (
 // Ledger is what the console asks of the ledger.
 type Ledger interface {
 	Show(ctx context.Context, id string) (ledger.Contact, error)
-	Contacts(ctx context.Context, campaign *string, after string, limit int) ([]ledger.ContactLine, error)
+	Contacts(ctx context.Context, f ledger.ContactFilter) ([]ledger.ContactLine, error)
 	UnknownAttempts(ctx context.Context, limit int) ([]ledger.UnknownAttempt, error)
 	Capacity(ctx context.Context) (ledger.Capacity, error)
 	Suppressions(ctx context.Context, f ledger.SuppressionFilter) ([]ledger.Suppression, error)

@@ -84,6 +84,8 @@ type ClearanceRequest struct {
 	Others bool `json:"others,omitempty"`
 	// First is the number of the first attempt that is dialed at the same time; 0: this one is dialed alone.
 	First int `json:"first,omitempty"`
+	// Promised is whether the call was promised for this time: it goes ahead of all others that wait.
+	Promised bool `json:"promised,omitempty"`
 }
 
 // Claim is the contact that the request is made for.

@@ -25,6 +25,7 @@ type Decision struct {
 	At       time.Time    `json:"at,omitzero"`        // retry: when
 	Target   *call.Target `json:"target,omitempty"`   // retry: the next number; nil: the same
 	Outcome  call.Outcome `json:"outcome,omitempty"`  // finish and escalate: how the contact ended
+	Promised bool         `json:"promised,omitempty"` // retry: a callback that was promised
 	Suppress bool         `json:"suppress,omitempty"` // the number is never to be called again
 	Reason   string       `json:"reason"`             // in words, for a person
 	Rule     string       `json:"rule"`               // the key of the policy that decided
@@ -55,6 +56,7 @@ type Contact struct {
 	Target   call.Target   // of the last attempt
 	Numbers  []call.Target // all that the contact has, in the order in which they are tried
 	Attempts []call.Attempt
+	Results  map[string]call.BotResult // what the bot has said of attempts, by their keys
 }
 
 // further is the number after the one that was dialed last; false when there is none.
@@ -66,33 +68,95 @@ func (c Contact) further() (call.Target, bool) {
 	return c.Numbers[at+1], true
 }
 
-// Decide says what follows the contact's last attempt, at the time now. Retry lists count per disposition over the whole
-// contact; technical dispositions are no business attempts.
+// Decide says what follows the contact's last attempt, at the time now. Retry lists count per disposition, or per result, over the
+// whole contact; technical dispositions are no business attempts. Whoever has opted out is done with, and a callback that was
+// promised is kept, whatever the rules say.
 func (p Policy) Decide(c Contact, now time.Time) Decision {
 	p = p.WithDefaults()
 	last := c.Attempts[len(c.Attempts)-1]
 	rule := p.On[last.Disposition]
 	key := fmt.Sprintf("%s: on.%s", p.Name, last.Disposition)
-	same, business := c.count(last.Disposition)
+	why := string(last.Disposition)
+	same, business := c.count(func(a call.Attempt) bool { return a.Disposition == last.Disposition })
+	said := c.Results[last.Key].Kind
+	switch {
+	case said == call.OptedOut:
+		return Decision{Action: ActionFinish, Outcome: call.OutcomeOptedOut, Suppress: true, Reason: "the bot says that the person opted out", Rule: key + ".opted_out"}
+	case said == call.Callback && !c.Results[last.Key].At.IsZero():
+		return p.callBack(c, now, c.Results[last.Key].At, business, key+".callback")
+	case rule.WaitResult > 0:
+		kind := cmp.Or(said, NoResult)
+		rule, _ = rule.Result(kind)
+		key, why = fmt.Sprintf("%s.%s", key, kind), fmt.Sprintf("%s, %s", last.Disposition, kind)
+		same, _ = c.count(func(a call.Attempt) bool {
+			return a.Disposition == last.Disposition && cmp.Or(c.Results[a.Key].Kind, NoResult) == kind
+		})
+	}
+	if at, missed := c.promised(now); missed {
+		return p.callBack(c, now, at, business, key+", and a callback is still owed")
+	}
 	switch {
 	case rule.Do == VerbNextNumber:
-		return p.nextNumber(c, now, business, string(last.Disposition), key+": "+string(rule.Do))
+		return p.nextNumber(c, now, business, why, key+": "+string(rule.Do))
 	case rule.Do != "":
-		return perform(rule.Do, last, string(last.Disposition), key+": "+string(rule.Do))
+		return perform(rule.Do, last, why, key+": "+string(rule.Do))
 	case same > len(rule.Retry) || last.Permanent:
-		return p.exhausted(rule, c, now, same, business, key)
+		return p.exhausted(rule, c, now, same, business, why, key)
 	case !last.Disposition.Technical() && business >= p.Attempts:
 		return p.used(last)
 	}
 	delay := rule.Retry[same-1]
-	return p.retry(c, now, delay, nil, fmt.Sprintf("%s, retry %d of %d", last.Disposition, same, len(rule.Retry)),
-		fmt.Sprintf("%s.retry[%d]: %s", key, same-1, delay))
+	return p.retry(c, now, delay, nil, fmt.Sprintf("%s, retry %d of %d", why, same, len(rule.Retry)), fmt.Sprintf("%s.retry[%d]: %s", key, same-1, delay))
 }
 
-// count is how many attempts had a disposition, and how many were business attempts.
-func (c Contact) count(d call.Disposition) (same, business int) {
+// callBack keeps a promise: the contact is called at its time, ahead of everybody who waits.
+func (p Policy) callBack(c Contact, now, at time.Time, business int, key string) Decision {
+	if business >= p.Attempts {
+		return p.used(c.Attempts[len(c.Attempts)-1])
+	}
+	steady := p
+	steady.Jitter = nil
+	d := steady.retry(c, now, Delay{After: Duration(max(0, at.Sub(now)))}, nil, "a callback was promised for "+at.UTC().Format(time.RFC3339), key)
+	d.Promised = d.Action == ActionRetry
+	return d
+}
+
+// zone is a zone in which the recipient may be; UTC, where nobody knows.
+func (c Contact) zone() *time.Location {
+	if o, err := (Window{}).forTarget("", c.Target); err == nil {
+		return o.local
+	}
+	return time.UTC
+}
+
+// missedMost is how many days a callback is tried again at its hour when nobody was reached.
+const missedMost = 2
+
+// promised is when a callback that was promised, and at which nobody was spoken to, is tried again: the next day at the same hour.
+func (c Contact) promised(now time.Time) (at time.Time, missed bool) {
+	since := 0
+	for i := len(c.Attempts) - 1; i >= 0; i-- {
+		a := c.Attempts[i]
+		if r := c.Results[a.Key]; r.Kind == call.Callback && !r.At.IsZero() {
+			for at = r.At.In(c.zone()); !at.After(now); {
+				at = at.AddDate(0, 0, 1)
+			}
+			return at, since > 0 && since <= missedMost
+		}
+		if a.Disposition == call.Human || a.Disposition == call.Answered {
+			return at, false
+		}
+		if !a.Disposition.Technical() {
+			since++
+		}
+	}
+	return at, false
+}
+
+// count is how many attempts are alike, and how many were business attempts.
+func (c Contact) count(alike func(call.Attempt) bool) (same, business int) {
 	for _, a := range c.Attempts {
-		if a.Disposition == d {
+		if alike(a) {
 			same++
 		}
 		if !a.Disposition.Technical() {
@@ -181,9 +245,9 @@ func (p Policy) jittered(delay time.Duration, key string) time.Duration {
 }
 
 // exhausted is what follows when a disposition has no retry left, or when another try would only fail again.
-func (p Policy) exhausted(rule Rule, c Contact, now time.Time, same, business int, key string) Decision {
+func (p Policy) exhausted(rule Rule, c Contact, now time.Time, same, business int, was, key string) Decision {
 	last := c.Attempts[len(c.Attempts)-1]
-	why := fmt.Sprintf("%s %d times, no retry left", last.Disposition, same)
+	why := fmt.Sprintf("%s %d times, no retry left", was, same)
 	if last.Permanent {
 		why = fmt.Sprintf("%s for good: %s", last.Disposition, last.Error)
 	}

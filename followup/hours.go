@@ -56,6 +56,17 @@ func DateOf(t time.Time) Date {
 	return Date{y, m, d}
 }
 
+func (d Date) next() Date { return DateOf(time.Date(d.Year, d.Month, d.Day+1, 12, 0, 0, 0, time.UTC)) }
+
+// begins is the first moment of the day in a zone: where the clock goes forward at midnight, the day has none.
+func (d Date) begins(zone *time.Location) time.Time {
+	t := time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, zone)
+	if _, ends := t.ZoneBounds(); DateOf(t) != d && !ends.IsZero() {
+		return ends
+	}
+	return t
+}
+
 func (d Date) String() string { return fmt.Sprintf("%04d-%02d-%02d", d.Year, d.Month, d.Day) }
 
 // MarshalText and UnmarshalText are the written form, in YAML and JSON alike.

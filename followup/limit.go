@@ -107,10 +107,9 @@ func (l Limit) next(now time.Time, calls []time.Time, zones []*time.Location) ti
 	next := now
 	if l.Per.Day {
 		for _, zone := range zones {
-			y, m, d := now.In(zone).Date()
-			midnight, tomorrow := time.Date(y, m, d, 0, 0, 0, 0, zone), time.Date(y, m, d+1, 0, 0, 0, 0, zone)
-			if count(calls, midnight.Add(-1)) >= l.Calls {
-				next = later(next, tomorrow)
+			today := DateOf(now.In(zone))
+			if count(calls, today.begins(zone).Add(-1)) >= l.Calls {
+				next = later(next, today.next().begins(zone))
 			}
 		}
 		return next

@@ -24,7 +24,7 @@ dial: {machine_detection: detect, ring_timeout: 45s, max_call: 30m, grace: 1m, t
        timers: {no_speech: 5s, decision: 15s, tone: 20s, greeting_completion: 2s},
        notify_headers: {X-Tenant: "7"}, amd_events: none, call_control: {language: en-US, hints: [a, b], nested: {deep: 1}}}
 on:
-  human:    done
+  human:   {wait_result: 10m, declined: escalate, unfinished: {retry: [4h], then: stop}, none: stop}
   machine:  {retry: [4h, 27h, 31h], then: escalate}
   busy:     {retry: [20m, 40m, 4h], then: next_number}
   unknown:  {retry: [next_window], then: escalate}
@@ -45,7 +45,9 @@ func TestParseReadsEveryKey(t *testing.T) {
 				Tone: followup.Duration(20 * time.Second), GreetingCompletion: followup.Duration(2 * time.Second)},
 			NotifyHeaders: map[string]string{"X-Tenant": "7"}, AMDEvents: "none"},
 		On: map[call.Disposition]followup.Rule{
-			call.Human:   {Do: followup.VerbDone},
+			call.Human: {WaitResult: followup.Duration(10 * time.Minute), Results: map[call.ResultKind]followup.Rule{
+				call.Refused: {Do: followup.VerbEscalate}, call.Unfinished: {Retry: []followup.Delay{after(4 * h)}, Then: followup.VerbStop},
+				followup.NoResult: {Do: followup.VerbStop}}},
 			call.Machine: {Retry: []followup.Delay{after(4 * h), after(27 * h), after(31 * h)}, Then: followup.VerbEscalate},
 			call.Busy:    {Retry: []followup.Delay{after(h / 3), after(2 * h / 3), after(4 * h)}, Then: followup.VerbNextNumber},
 			call.Unknown: {Retry: []followup.Delay{{NextWindow: true}}, Then: followup.VerbEscalate},
@@ -131,6 +133,12 @@ func TestWhatIsWrongIsRefusedInOneLineThatNamesIt(t *testing.T) {
 		{"\tname: x", nil},
 		{"name: \xff\xfe", nil},
 		{"name: x # " + strings.Repeat("x", followup.MaxPolicySize), []string{"256 KiB"}},
+		{"on:\n  human: {wait_result: 2d}", []string{"line 2", "on.human", "wait_result", "24h"}},
+		{"on:\n  human: {wait_result: 5m, retry: [4h]}", []string{"line 2", "on.human", "does not go with wait_result"}},
+		{"on:\n  human: {confirmed: done}", []string{"line 2", "on.human", "wait_result"}},
+		{"on:\n  human: {wait_result: 5m, confirmed: {wait_result: 5m}}", []string{"line 2", "on.human", "confirmed"}},
+		{"on:\n  human: {wait_result: 5m, maybe: done}", []string{"line 2", "maybe"}},
+		{"on:\n  human: {wait_result: 5m, none: dnoe}", []string{"line 2", "dnoe"}},
 		{"window: {timezone: recipient}", []string{"line 1", "window", "days, holidays or presets"}},
 		{"name: x\nwindow:\n  timezone: Mars/Olympus\n  days: {mon: [\"09:00-10:00\"]}", []string{"line 3", "window.timezone", "Mars/Olympus"}},
 		{"name: x\nwindow:\n  days:\n    mon: [\"9-10\"]", []string{"line 4", "09:00-12:30"}},

@@ -84,22 +84,67 @@ const (
 
 func verbs() []Verb { return []Verb{VerbDone, VerbStop, VerbEscalate, VerbSuppress, VerbNextNumber} }
 
-// Rule is what follows one disposition: a verb, or retries with what follows them.
+// Rule is what follows one disposition: a verb, or retries with what follows them, or what the bot says.
 type Rule struct {
 	Do    Verb    `json:"-"`
 	Retry []Delay `json:"retry,omitempty"`
 	Then  Verb    `json:"then,omitempty"` // when the retries are used up; empty: the outcome is exhausted
+	// WaitResult is how long the bot's own result is waited for; the rules of Results then decide. At most 24h.
+	WaitResult Duration `json:"wait_result,omitempty"`
+	// Results are the rules of what the bot says, and of NoResult; one without a rule has that of DefaultResults. A callback has
+	// none: it is kept.
+	Results map[call.ResultKind]Rule `json:"-"`
 }
 
-// ruleFields is the written form of a rule with retries.
+// NoResult is the key of the rule for a bot that has said nothing in time.
+const NoResult call.ResultKind = "none"
+
+// DefaultResults is what follows a result that a rule says nothing about.
+func DefaultResults() map[call.ResultKind]Rule {
+	return map[call.ResultKind]Rule{
+		call.Confirmed:  {Do: VerbDone},
+		call.Refused:    {Do: VerbStop},
+		call.OptedOut:   {Do: VerbSuppress},
+		call.Unfinished: retry(VerbEscalate, 4*time.Hour),
+		NoResult:        {Do: VerbDone},
+	}
+}
+
+// Result is the rule of a result, or of NoResult; false where the bot is not asked. A callback has no rule.
+func (r Rule) Result(kind call.ResultKind) (Rule, bool) {
+	if r.WaitResult == 0 {
+		return Rule{}, false
+	}
+	if rule, written := r.Results[kind]; written {
+		return rule, true
+	}
+	rule, exists := DefaultResults()[kind]
+	return rule, exists
+}
+
+// ruleFields is the written form of a rule with more than a verb.
 type ruleFields struct {
-	Retry []Delay `json:"retry" yaml:"retry"`
-	Then  Verb    `json:"then,omitempty" yaml:"then"`
+	Retry      []Delay  `json:"retry,omitempty" yaml:"retry"`
+	Then       Verb     `json:"then,omitempty" yaml:"then"`
+	WaitResult Duration `json:"wait_result,omitempty" yaml:"wait_result"`
+	Confirmed  *Rule    `json:"confirmed,omitempty" yaml:"confirmed"`
+	Declined   *Rule    `json:"declined,omitempty" yaml:"declined"`
+	OptedOut   *Rule    `json:"opted_out,omitempty" yaml:"opted_out"`
+	Unfinished *Rule    `json:"unfinished,omitempty" yaml:"unfinished"`
+	None       *Rule    `json:"none,omitempty" yaml:"none"`
+}
+
+func (f *ruleFields) results() map[call.ResultKind]**Rule {
+	return map[call.ResultKind]**Rule{call.Confirmed: &f.Confirmed, call.Refused: &f.Declined, call.OptedOut: &f.OptedOut,
+		call.Unfinished: &f.Unfinished, NoResult: &f.None}
 }
 
 // String is the rule as a policy would spell it.
 func (r Rule) String() string {
-	if r.Do != "" {
+	switch {
+	case r.WaitResult > 0:
+		return "wait_result " + r.WaitResult.String()
+	case r.Do != "":
 		return string(r.Do)
 	}
 	delays := make([]string, len(r.Retry))
@@ -113,12 +158,18 @@ func (r Rule) String() string {
 	return text
 }
 
-// MarshalJSON writes a verb as a string and retries as an object, as a policy file does.
+// MarshalJSON writes a verb as a string and anything else as an object, as a policy file does.
 func (r Rule) MarshalJSON() ([]byte, error) {
 	if r.Do != "" {
 		return json.Marshal(r.Do)
 	}
-	return json.Marshal(ruleFields{r.Retry, r.Then})
+	f := ruleFields{Retry: r.Retry, Then: r.Then, WaitResult: r.WaitResult}
+	for kind, field := range f.results() {
+		if rule, written := r.Results[kind]; written {
+			*field = &rule
+		}
+	}
+	return json.Marshal(f)
 }
 
 func (r *Rule) UnmarshalJSON(data []byte) error {
@@ -144,8 +195,31 @@ func (r *Rule) read(scalar bool, unmarshal func(any) error) error {
 	if err := unmarshal(&f); err != nil {
 		return err
 	}
-	r.Retry, r.Then = f.Retry, f.Then
+	r.Retry, r.Then, r.WaitResult = f.Retry, f.Then, f.WaitResult
+	for kind, field := range f.results() {
+		if *field != nil {
+			if r.Results == nil {
+				r.Results = map[call.ResultKind]Rule{}
+			}
+			r.Results[kind] = **field
+		}
+	}
 	return nil
+}
+
+// ResultWait is how long the bot's result of an attempt is waited for; 0: it is not.
+func (p Policy) ResultWait(a call.Attempt) time.Duration {
+	return time.Duration(p.On[a.Disposition].WaitResult)
+}
+
+// AsksForResults tells whether a rule goes by what the bot says.
+func (p Policy) AsksForResults() bool {
+	for _, rule := range p.On {
+		if rule.WaitResult > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Defaults of a policy; their sources are in the documentation of DefaultRules and of the fields.
@@ -310,6 +384,9 @@ func (d Dial) validate() error {
 }
 
 func (r Rule) validate() error {
+	if r.WaitResult != 0 || len(r.Results) > 0 {
+		return r.validateResults()
+	}
 	switch {
 	case r.Do != "" && !slices.Contains(verbs(), r.Do):
 		return fmt.Errorf("%q is no verb: write one of %s, or {retry: [...], then: verb}", r.Do, join(verbs()))
@@ -319,6 +396,31 @@ func (r Rule) validate() error {
 		return fmt.Errorf("%d retries are too many: write at most 50", len(r.Retry))
 	case r.Then != "" && !slices.Contains(verbs(), r.Then):
 		return fmt.Errorf("then: %q is no verb: write one of %s", r.Then, join(verbs()))
+	}
+	return nil
+}
+
+// maxWaitResult is the longest that a bot's result is waited for.
+const maxWaitResult = Duration(day)
+
+func (r Rule) validateResults() error {
+	switch {
+	case r.WaitResult <= 0 || r.WaitResult > maxWaitResult:
+		return fmt.Errorf("wait_result: %s is out of range: say for how long, up to 24h", r.WaitResult)
+	case r.Do != "" || len(r.Retry) > 0 || r.Then != "":
+		return fmt.Errorf("retry: it does not go with wait_result: name it under a result, such as unfinished or none")
+	}
+	for _, kind := range append(call.ResultKinds(), NoResult) {
+		rule, written := r.Results[kind]
+		switch {
+		case !written:
+			continue
+		case rule.WaitResult != 0 || len(rule.Results) > 0:
+			return fmt.Errorf("%s: a result is not followed by another: write a verb or retries", kind)
+		}
+		if err := rule.validate(); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
 	}
 	return nil
 }

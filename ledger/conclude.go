@@ -30,12 +30,16 @@ func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy, nu
 			return err
 		}
 		var request call.DialRequest
-		if !p.Window.IsZero() || len(numbers) > 0 {
+		if !p.Window.IsZero() || len(numbers) > 0 || p.AsksForResults() {
 			if request, err = t.request(key); err != nil {
 				return err
 			}
 		}
-		d = p.Decide(followup.Contact{OpenedAt: contact.openedAt, Target: request.To, Numbers: numbers, Attempts: upTo(attempts, row.attempt.N)}, t.now)
+		said, err := t.said(workflowID, row.attempt, p)
+		if err != nil {
+			return err
+		}
+		d = p.Decide(followup.Contact{OpenedAt: contact.openedAt, Target: request.To, Numbers: numbers, Attempts: upTo(attempts, row.attempt.N), Results: said}, t.now)
 		row.decision = recordedDecision{row.attempt.Disposition, d}
 		if err := t.store(&row); err != nil {
 			return err
@@ -43,6 +47,21 @@ func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy, nu
 		return t.follow(workflowID, row.attempt, d, p)
 	})
 	return d, err
+}
+
+// said is what bots have said of a contact's attempts, where that may decide.
+func (t *tx) said(workflowID string, last call.Attempt, p followup.Policy) (map[string]call.BotResult, error) {
+	if !p.AsksForResults() && !last.Disposition.Conversation() {
+		return nil, nil
+	}
+	results, err := t.results(workflowID)
+	said := map[string]call.BotResult{}
+	for _, r := range results {
+		if r.Note == "" && r.Said != nil {
+			said[r.AttemptKey] = *r.Said
+		}
+	}
+	return said, err
 }
 
 // upTo leaves out attempts after the n-th: they belong to a future that a workflow reset took back.

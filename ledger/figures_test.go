@@ -149,7 +149,7 @@ func TestPagesOfContactsHoldEachContactOnce(t *testing.T) {
 			seen := map[string]bool{}
 			after := ""
 			for {
-				page, err := b.Contacts(ctx, c.campaign, after, 3)
+				page, err := b.Contacts(ctx, ledger.ContactFilter{Campaign: c.campaign, After: after, Limit: 3})
 				require.NoError(t, err)
 				for _, line := range page {
 					require.False(t, seen[line.WorkflowID])

@@ -31,6 +31,12 @@ func (t *tx) owe(d delivery) error {
 	if d.kind != kindAttempt && d.kind != kindResult {
 		subject = d.workflowID
 	}
+	if d.kind == kindWebhook {
+		var err error
+		if d.body, err = t.withStory(d.workflowID, d.body); err != nil {
+			return err
+		}
+	}
 	return t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (topic) DO UPDATE SET due_at = excluded.due_at, url = excluded.url, body = excluded.body,
 			version = outbox.version + 1, tries = 0, delivered_at = 0, last_error = ''`,

@@ -12,12 +12,16 @@ const wakeFor = 10 * time.Second
 
 // Classes of the queue, first served first.
 const (
-	classRetry = 1
-	classFirst = 2
+	classPromised = 0
+	classRetry    = 1
+	classFirst    = 2
 )
 
 func classOf(r followup.ClearanceRequest) int {
-	if r.N > 1 {
+	switch {
+	case r.Promised:
+		return classPromised
+	case r.N > 1:
 		return classRetry
 	}
 	return classFirst

@@ -153,6 +153,23 @@ func TestAWindowThatOpensWakesThoseWhoWaitInOrderAndNoMoreThanTheLinesCarry(t *t
 	})
 }
 
+func TestAPromisedCallGoesAheadOfAllWhoWait(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.called("retry", "promised")
+		b.limits(1, 0, 0)
+		under := ask("under way", 1)
+		b.place(under)
+		for _, r := range []followup.ClearanceRequest{ask("first", 1), ask("retry", 2),
+			ask("promised", 2, func(r *followup.ClearanceRequest) { r.Promised = true })} {
+			b.Advance(time.Millisecond)
+			b.held(r)
+		}
+		b.end(under)
+		require.Equal(t, []string{"promised"}, b.wakes())
+	})
+}
+
 func TestTheDeploymentsCeilingsHoldForEveryPolicyThatDoesNotClaimToBeAboveThem(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)

@@ -70,14 +70,6 @@ type Notification struct {
 	Note       string    `json:"note,omitempty"`
 }
 
-// Escalation is where the word to people stands.
-type Escalation struct {
-	URL         string    `json:"url,omitempty"` // empty: the inbox
-	DeliveredAt time.Time `json:"delivered_at,omitzero"`
-	Tries       int       `json:"tries"`
-	LastError   string    `json:"last_error,omitempty"`
-}
-
 // Show returns a contact by its workflow id, or else by its contact id. Errors are a *NotFoundError, or an *AmbiguousError where
 // several campaigns have used the contact id.
 func (l *Ledger) Show(ctx ctx, id string) (Contact, error) {
@@ -142,7 +134,7 @@ func (t *tx) named(id string) (string, error) {
 }
 
 func (t *tx) show(workflowID string) (Contact, error) {
-	c := Contact{Decisions: []Decision{}, Notifications: []Notification{}}
+	c := Contact{Notifications: []Notification{}}
 	err := t.each(`SELECT `+rowColumns+`, c.first_run_id, c.target FROM contacts c WHERE c.workflow_id = ?`, []any{workflowID}, func(scan func(...any) error) error {
 		return c.scan(scan, &c.FirstRunID, &c.Target)
 	})
@@ -155,19 +147,7 @@ func (t *tx) show(workflowID string) (Contact, error) {
 	if c.Attempts == nil {
 		c.Attempts = []call.Attempt{} // a list in JSON, too
 	}
-	if err := t.each(`SELECT at, attempt_key, kind, reason, rule, until, evidence FROM decisions WHERE workflow_id = ? ORDER BY id`, []any{workflowID},
-		func(scan func(...any) error) error {
-			var d Decision
-			var at, until int64
-			var evidence string
-			err := scan(&at, &d.AttemptKey, &d.Kind, &d.Reason, &d.Rule, &until, &evidence)
-			d.At, d.Until = moment(at), moment(until)
-			if evidence != "" {
-				d.Evidence = json.RawMessage(evidence)
-			}
-			c.Decisions = append(c.Decisions, d)
-			return err
-		}); err != nil {
+	if c.Decisions, err = t.decisions(workflowID); err != nil {
 		return c, err
 	}
 	if err := t.each(`SELECT n.received_at, n.attempt_key, n.raw, n.note FROM notifications n JOIN attempts a ON a.key = n.attempt_key
@@ -186,41 +166,26 @@ func (t *tx) show(workflowID string) (Contact, error) {
 	if c.Results, err = t.results(workflowID); err != nil {
 		return c, err
 	}
-	var e Escalation
-	var delivered int64
-	found, err := t.get(`SELECT url, delivered_at, tries, last_error FROM outbox WHERE topic = ?`, []any{kindWebhook + "/" + workflowID},
-		&e.URL, &delivered, &e.Tries, &e.LastError)
-	if found {
-		e.DeliveredAt = moment(delivered)
-		c.Escalation = &e
-	}
+	c.Escalation, err = t.escalation(workflowID)
 	return c, err
 }
 
-// ContactLine is one contact in a page of contacts.
-type ContactLine struct {
-	ContactRow
-	Attempts int `json:"attempts"`
-}
-
-// Contacts returns up to limit contacts in the order of their workflow ids, from behind the id that is given. The campaign "" is that
-// of contacts without one; nil is all.
-func (l *Ledger) Contacts(ctx ctx, campaign *string, after string, limit int) ([]ContactLine, error) {
-	list := []ContactLine{}
-	which, args := "", []any{after}
-	if campaign != nil {
-		which, args = "AND c.campaign = ?", append(args, *campaign)
-	}
-	err := l.view(ctx, "list contacts", func(t *tx) error {
-		return t.each(`SELECT `+rowColumns+`, (SELECT COUNT(*) FROM attempts a WHERE a.workflow_id = c.workflow_id)
-			FROM contacts c WHERE c.workflow_id > ? `+which+` ORDER BY c.workflow_id LIMIT CAST(? AS INTEGER)`, append(args, limit),
-			func(scan func(...any) error) error {
-				var line ContactLine
-				err := line.scan(scan, &line.Attempts)
-				list = append(list, line)
-				return err
-			})
-	})
+// decisions is the decision log of a contact.
+func (t *tx) decisions(workflowID string) ([]Decision, error) {
+	list := []Decision{} // a list in JSON, too
+	err := t.each(`SELECT at, attempt_key, kind, reason, rule, until, evidence FROM decisions WHERE workflow_id = ? ORDER BY id`, []any{workflowID},
+		func(scan func(...any) error) error {
+			var d Decision
+			var at, until int64
+			var evidence string
+			err := scan(&at, &d.AttemptKey, &d.Kind, &d.Reason, &d.Rule, &until, &evidence)
+			d.At, d.Until = moment(at), moment(until)
+			if evidence != "" {
+				d.Evidence = json.RawMessage(evidence)
+			}
+			list = append(list, d)
+			return err
+		})
 	return list, err
 }
 

@@ -1,4 +1,4 @@
-// Package starter starts call flows from Go.
+// Package starter starts call flows from Go, and steers them.
 package starter
 
 import (
@@ -28,7 +28,7 @@ var contactID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@+ ()-]{0,119}$`)
 // campaignName is what a campaign may be called.
 var campaignName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$`)
 
-// Starter starts call flows.
+// Starter starts call flows, and steers them.
 type Starter struct {
 	Client client.Client
 	// IDKey is the secret under which contact ids that read as phone numbers are hashed, so that no number stands in a

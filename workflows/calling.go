@@ -84,7 +84,7 @@ func (f *Flow) request(options []CallOption) request {
 	f.numbered++
 	_, others := f.further()
 	r := request{dial: activities.DialoutInput{N: f.numbered, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign,
-		To: f.to, Others: others, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata, Dial: f.in.Policy.Dial, Lifetime: f.in.Policy.Lifetime,
+		To: f.to, Others: others, Promised: f.promised, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata, Dial: f.in.Policy.Dial, Lifetime: f.in.Policy.Lifetime,
 		Rules: f.in.Policy.Rules(), Subject: f.in.Subject, Consent: f.in.Consent}}
 	for _, o := range options {
 		o(&r)
@@ -129,6 +129,7 @@ func (f *Flow) call(ctx workflow.Context, options []CallOption) (call.Attempt, e
 	case err != nil:
 		return call.Attempt{}, err
 	}
+	f.promised = false
 	f.add(attempt)
 	ended, err := f.awaitEnd(ctx, attempt.N, r.reactions)
 	f.tell(ended)

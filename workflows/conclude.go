@@ -24,7 +24,7 @@ func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision
 		if err := f.write(ctx, fmt.Sprintf("what follows attempt %d: %s", a.N, a.Disposition), activities.NameConclude, in, &d); err != nil {
 			return d, err
 		}
-		if d.Target != nil {
+		if f.promised = d.Promised; d.Target != nil {
 			f.to = *d.Target
 		}
 		if d.Action == followup.ActionRetry {

@@ -25,6 +25,7 @@ type Flow struct {
 	attempts []call.Attempt // in the order of their numbers, each as it was last heard of
 	numbered int            // attempts that were begun
 	to       call.Target    // who is called next, of the contact's numbers
+	promised bool           // the next call is a callback
 	calls    int            // coroutines of CallAny that have a call
 	told     told
 	early    []call.Attempt   // heard of before their dial was answered

@@ -37,6 +37,7 @@ type Step struct {
 	Numbered int             `json:"numbered,omitempty"`
 	Told     told            `json:"told,omitzero"`
 	To       call.Target     `json:"to,omitzero"`
+	Promised bool            `json:"promised,omitempty"`
 	Outcome  call.Outcome    `json:"outcome,omitempty"`
 	Reason   string          `json:"reason,omitempty"`
 }
@@ -118,14 +119,14 @@ func (f *Flow) again(method string) Step {
 		j.seqs[a.N] = a.Seq
 	}
 	f.results = j.earlier.Results[:min(s.Results, len(j.earlier.Results))]
-	f.numbered, f.told, f.to, f.status.Outcome, f.status.Reason = s.Numbered, s.Told, s.To, s.Outcome, s.Reason
+	f.numbered, f.told, f.to, f.promised, f.status.Outcome, f.status.Reason = s.Numbered, s.Told, s.To, s.Promised, s.Outcome, s.Reason
 	f.caughtUp()
 	return s
 }
 
 func (f *Flow) record(method string, at time.Time, value any) {
 	j := &f.journal
-	s := Step{Method: method, At: at, Results: len(f.results), Numbered: f.numbered, Told: f.told, To: f.to, Outcome: f.status.Outcome, Reason: f.status.Reason}
+	s := Step{Method: method, At: at, Results: len(f.results), Numbered: f.numbered, Told: f.told, To: f.to, Promised: f.promised, Outcome: f.status.Outcome, Reason: f.status.Reason}
 	for _, a := range f.attempts {
 		if seq, known := j.seqs[a.N]; !known || seq != a.Seq {
 			s.Attempts = append(s.Attempts, a)

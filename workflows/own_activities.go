@@ -33,8 +33,9 @@ func (d Definition) WithActivities(own ...any) Definition {
 	return d
 }
 
-// ActivitiesOf are the activities that flows bring along, by the names under which to register them. One name for two of them is
-// an error, and so is a name of the handle's own: all flows of a binary share a task queue.
+// ActivitiesOf are the activities that flows bring along, by the names under which to register them. Several flows may bring the
+// same function. Otherwise one name for two is an error, and so is a name of the handle's own: all flows of a binary share a task
+// queue. Of a method nobody can tell whether it is called on the same value, so one flow brings it for all.
 func ActivitiesOf(flows ...Definition) (map[string]any, error) {
 	all, owner := map[string]any{}, map[string]string{}
 	for _, name := range []string{activities.NameDialout, activities.NameConclude, activities.NameGiveUp, activities.NameFinish,
@@ -43,7 +44,7 @@ func ActivitiesOf(flows ...Definition) (map[string]any, error) {
 	}
 	for _, f := range flows {
 		for _, a := range f.activities {
-			if owner[a.name] != "" {
+			if owner[a.name] != "" && !sameFunction(all[a.name], a.fn) {
 				return nil, fmt.Errorf("flow %s brings an activity %s, and %s has one: rename it, or give it to one flow only, from which "+
 					"all flows of the binary have it", f.name, a.name, owner[a.name])
 			}
@@ -52,6 +53,16 @@ func ActivitiesOf(flows ...Definition) (map[string]any, error) {
 	}
 	return all, nil
 }
+
+// sameFunction tells whether two activities are one function, and no method of a value.
+func sameFunction(a, b any) bool {
+	return a != nil && goName(a) == goName(b) && !strings.HasSuffix(goName(a), ofValue)
+}
+
+// ofValue is how the compiler marks a method with the value that it is called on.
+const ofValue = "-fm"
+
+func goName(fn any) string { return runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name() }
 
 var (
 	identifier      = regexp.MustCompile(`^[A-Za-z_]\w*$`)
@@ -64,8 +75,8 @@ func activityName(fn any) (string, error) {
 	if kind == nil || kind.Kind() != reflect.Func {
 		return "", fmt.Errorf("%v is no function", kind)
 	}
-	full := runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name()
-	name := strings.TrimSuffix(full[strings.LastIndex(full, ".")+1:], "-fm")
+	full := goName(fn)
+	name := strings.TrimSuffix(full[strings.LastIndex(full, ".")+1:], ofValue)
 	if !identifier.MatchString(name) || functionLiteral.MatchString(name) {
 		return "", fmt.Errorf("a %v without a name: declare it as a function or a method", kind)
 	}

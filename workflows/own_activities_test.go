@@ -18,6 +18,8 @@ func lookUp(context.Context, string) (int, error) { return 0, nil }
 
 func tellNobody(context.Context) {}
 
+func Book(context.Context) error { return nil }
+
 // Hold is the name of an activity that the handle has.
 func Hold(context.Context) error { return nil }
 
@@ -34,9 +36,14 @@ func TestActivitiesOfFlowsAreHostedUnderTheirGoNames(t *testing.T) {
 }
 
 func TestTwoActivitiesOfOneNameAreRefusedWhoeverBringsThem(t *testing.T) {
-	_, err := workflows.ActivitiesOf(idle("First").WithActivities(lookUp), idle("Second").WithActivities(lookUp))
-	require.EqualError(t, err, "flow Second brings an activity lookUp, and flow First has one: rename it, or give it to one flow only, "+
+	own, err := workflows.ActivitiesOf(idle("First").WithActivities(lookUp), idle("Second").WithActivities(lookUp))
+	require.NoError(t, err, "the same function")
+	require.Len(t, own, 1)
+	_, err = workflows.ActivitiesOf(idle("First").WithActivities(calendar{}.Book), idle("Second").WithActivities(calendar{}.Book))
+	require.EqualError(t, err, "flow Second brings an activity Book, and flow First has one: rename it, or give it to one flow only, "+
 		"from which all flows of the binary have it")
+	_, err = workflows.ActivitiesOf(idle("First").WithActivities(Book), idle("Second").WithActivities(calendar{}.Book))
+	require.ErrorContains(t, err, "flow Second brings an activity Book")
 	_, err = workflows.ActivitiesOf(idle("First").WithActivities(Hold))
 	require.ErrorContains(t, err, "flow First brings an activity Hold, and Redial has one")
 }

@@ -107,7 +107,7 @@ func (f *Flow) Result(a call.Attempt) call.BotResult {
 func (f *Flow) AwaitResult(ctx workflow.Context, a call.Attempt, atMost time.Duration) (call.BotResult, error) {
 	return step(ctx, f, "AwaitResult", func() (call.BotResult, error) {
 		f.listen()
-		if f.resultOf(a.Key) == nil && a.Disposition.Conversation() {
+		if f.resultOf(a.Key) == nil && a.Disposition.Conversation() && atMost > 0 {
 			at := workflow.Now(ctx).Add(atMost)
 			wait := followup.Hold{Reason: followup.ReasonResult, Rule: fmt.Sprintf("%s: the bot has %s to say what came of it", f.name, atMost), Until: at}
 			f.show(ctx, StateCalling, &wait, fmt.Sprintf("Attempt %d has ended; the bot's result is awaited until **%s**.", a.N, at.Format(time.RFC3339)))

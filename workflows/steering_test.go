@@ -13,7 +13,6 @@ import (
 	"redial/workflows"
 )
 
-
 var monday = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 
 // asleep is a contact that was busy at its first call and is due again at 10:20; each action is asked at 10:05.
