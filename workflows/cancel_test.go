@@ -51,6 +51,9 @@ func TestARunThatIsCanceledBeforeItsDialHasStartedNeverDials(t *testing.T) {
 	require.NoError(t, run.Get(t.Context(), &r))
 	require.Equal(t, call.OutcomeCanceled, r.Outcome)
 	require.Empty(t, r.Attempts)
+	if *record {
+		saveAs(t, c, run.GetID(), "testdata/canceled-before-its-dial-has-begun.json", run.GetRunID())
+	}
 
 	// The stop is lifted: no dial is left on the queue.
 	queue, err := c.DescribeTaskQueue(t.Context(), workflows.DialTaskQueue, enumspb.TASK_QUEUE_TYPE_ACTIVITY)

@@ -20,10 +20,16 @@ const (
 // Signals and queries that a flow answers to.
 const (
 	SignalAttempt = "redial.attempt" // carries a call.Attempt: the attempt as it stands
-	SignalWake    = "redial.wake"    // carries nothing: what a held contact waited for has happened
+	SignalWake    = "redial.wake"    // carries a Wake or nothing: what a held contact waited for has happened
 	SignalResult  = "redial.result"  // carries a call.BotResult: what the bot says a conversation came to
 	QueryStatus   = "status"         // returns a Status
 )
+
+// Wake is what a wake may carry.
+type Wake struct {
+	// Recheck: somebody must not be called any more, and a contact that waits, for whatever, has to ask whether it is the one.
+	Recheck bool `json:"recheck,omitempty"`
+}
 
 // NameOutboundCall is the type name of the standard flow.
 const NameOutboundCall = "OutboundCall"

@@ -39,6 +39,7 @@ type Flow struct {
 	wakes   workflow.ReceiveChannel // SignalWake
 	said    workflow.ReceiveChannel // SignalResult
 	woken   int                     // wakes so far
+	recheck bool                    // it has to ask whether it may go on
 	steer   steering
 	step    string // the method that the flow is in
 	journal journal
@@ -177,8 +178,13 @@ func (f *Flow) listen() {
 			f.results = append(f.results, r)
 		}
 	}
-	for f.wakes.ReceiveAsync(nil) {
+	for {
+		var w Wake
+		if !f.wakes.ReceiveAsync(&w) {
+			break
+		}
 		f.woken++
+		f.recheck = f.recheck || w.Recheck
 	}
 }
 

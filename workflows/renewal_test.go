@@ -167,16 +167,20 @@ func TestAFlowIsContinuedInNewRunsAndNothingIsDoneTwice(t *testing.T) {
 var record = flag.Bool("record", false, "record the histories of a flow that is continued, under testdata/continued")
 
 func save(t *testing.T, c client.Client, name, runID string) {
+	require.NoError(t, os.MkdirAll("testdata/continued", 0o755))
+	saveAs(t, c, "w", "testdata/continued/"+name+".json", runID)
+}
+
+func saveAs(t *testing.T, c client.Client, workflowID, file, runID string) {
 	var h historypb.History
-	for i := c.GetWorkflowHistory(t.Context(), "w", runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); i.HasNext(); {
+	for i := c.GetWorkflowHistory(t.Context(), workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); i.HasNext(); {
 		e, err := i.Next()
 		require.NoError(t, err)
 		h.Events = append(h.Events, e)
 	}
 	data, err := protojson.MarshalOptions{Indent: " "}.Marshal(&h)
 	require.NoError(t, err)
-	require.NoError(t, os.MkdirAll("testdata/continued", 0o755))
-	require.NoError(t, os.WriteFile("testdata/continued/"+name+".json", data, 0o644))
+	require.NoError(t, os.WriteFile(file, data, 0o644))
 }
 
 // What a continued run has in its input is what an earlier build has put there. New recordings are made with

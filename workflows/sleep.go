@@ -2,10 +2,12 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
 
+	"redial/activities"
 	"redial/call"
 	"redial/followup"
 )
@@ -45,12 +47,18 @@ func (f *Flow) sleep(ctx workflow.Context, at time.Time, summary string, enough 
 }
 
 // rest is sleep between attempts, for what a hold says: it is over, too, when somebody asks to call now, and goes on to another time
-// when somebody asks for that.
+// when somebody asks for that. It returns a *RefusedError when the contact must not be called any more.
 func (f *Flow) rest(ctx workflow.Context, h followup.Hold, summary string, enough func() bool) error {
 	defer func() { f.steer.wait = nil }()
 	for calls := f.steer.calls; ; {
 		f.steer.wait = &h
-		_, err := f.sleep(ctx, h.Until, summary, func() bool { return enough() || f.steer.calls > calls || f.steer.moved != nil })
+		_, err := f.sleep(ctx, h.Until, summary, func() bool { return enough() || f.recheck || f.steer.calls > calls || f.steer.moved != nil })
+		if err == nil && f.recheck && !enough() {
+			if err := f.mayGoOn(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		moved := f.steer.moved
 		if err != nil || moved == nil {
 			return err
@@ -64,8 +72,30 @@ func (f *Flow) rest(ctx workflow.Context, h followup.Hold, summary string, enoug
 	}
 }
 
+// mayGoOn asks whether a contact that waits may still be called. It is asked when a wake says so: only there is the answer new, and
+// runs that never got such a wake replay as they were. A suppressed number ends a contact that has no further one; a flow that calls
+// others than its contact goes on.
+func (f *Flow) mayGoOn(ctx workflow.Context) error {
+	f.recheck = false
+	if f.status.Outcome != "" {
+		return nil
+	}
+	target := f.to.URI
+	own := func(t call.Target) bool { return t.URI == f.steer.called }
+	if _, more := f.further(); more || f.steer.called != "" && !slices.ContainsFunc(f.numbers(), own) {
+		target = ""
+	}
+	var refused *followup.Refusal
+	in := activities.RecheckInput{Claim: f.claim(target), Notes: f.take()}
+	if err := f.write(ctx, "may it still be called?", activities.NameRecheck, in, &refused); err != nil || refused == nil {
+		return err
+	}
+	return &RefusedError{Refusal: *refused}
+}
+
 // WaitForRetry sleeps until the next attempt is due, as the policy has decided. It returns early when the end of an attempt that
-// was unknown is heard after all: the next Call returns that attempt and dials nothing.
+// was unknown is heard after all: the next Call returns that attempt and dials nothing. When the contact must not be called any more it
+// returns a *RefusedError at once.
 func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
 	_, err := step(ctx, f, "WaitForRetry", func() (struct{}, error) {
 		f.renew(ctx)
@@ -77,8 +107,8 @@ func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
 }
 
 // Hold sleeps until a time of the flow's own choice. The reason is what an operator reads meanwhile; it must hold no number and
-// no name. Like WaitForRetry it returns early when an attempt that was unknown has ended after all, and when somebody asks to call
-// now.
+// no name. Like WaitForRetry it returns early when an attempt that was unknown has ended after all, when somebody asks to call
+// now, and when the contact must not be called any more.
 func (f *Flow) Hold(ctx workflow.Context, until time.Time, reason string) error {
 	_, err := step(ctx, f, "Hold", func() (struct{}, error) {
 		f.renew(ctx)
