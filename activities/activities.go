@@ -27,6 +27,8 @@ const (
 	NameEscalate = "Escalate"
 	NameHold     = "Hold"
 	NameOptOut   = "OptOut"
+	NameRecheck  = "Recheck"
+	NameLook     = "Look"
 )
 
 // DialoutTimeout is how long one execution of Dialout may take: its request leaves within followup.SendWithin, and the
@@ -51,6 +53,9 @@ type Ledger interface {
 	Wait(ctx context.Context, c followup.Claim, h followup.Hold) error
 	Note(ctx context.Context, workflowID string, notes []followup.Note) error
 	OptOut(ctx context.Context, c followup.Claim, by, reason string) error
+	Recheck(ctx context.Context, c followup.Claim) (*followup.Refusal, error)
+	Open(ctx context.Context, c followup.Claim) error
+	Look(ctx context.Context, key string) (*call.Attempt, error)
 }
 
 // Gateway places one call. It sends at most one request that could ring a phone, before sendBy or never.
@@ -260,10 +265,14 @@ type FinishInput struct {
 	Outcome    call.Outcome    `json:"outcome"`
 	Reason     string          `json:"reason"`
 	Notes      []followup.Note `json:"notes,omitempty"`
+	Claim      *followup.Claim `json:"claim,omitempty"` // of a contact that the ledger may not know; nil: it does
 }
 
 // Finish closes a contact and returns the outcome that stands: the first one.
 func (a *Activities) Finish(ctx context.Context, in FinishInput) (call.Outcome, error) {
+	if err := a.open(ctx, in.Claim); err != nil {
+		return "", err
+	}
 	if err := a.note(ctx, in.WorkflowID, in.Notes); err != nil {
 		return "", err
 	}
@@ -275,10 +284,14 @@ type EscalateInput struct {
 	Contact followup.Escalated `json:"contact"`
 	Webhook string             `json:"webhook,omitempty"`
 	Notes   []followup.Note    `json:"notes,omitempty"`
+	Claim   *followup.Claim    `json:"claim,omitempty"` // as of FinishInput
 }
 
 // Escalate writes the escalation down; the relay delivers it, signed, until it is taken.
 func (a *Activities) Escalate(ctx context.Context, in EscalateInput) error {
+	if err := a.open(ctx, in.Claim); err != nil {
+		return err
+	}
 	if err := a.note(ctx, in.Contact.WorkflowID, in.Notes); err != nil {
 		return err
 	}
@@ -310,6 +323,33 @@ type OptOutInput struct {
 // OptOut suppresses the number and the contact. It ends nothing: what is in the air is heard out.
 func (a *Activities) OptOut(ctx context.Context, in OptOutInput) error {
 	return a.Ledger.OptOut(ctx, in.Claim, in.By, in.Reason)
+}
+
+// RecheckInput is a contact that waits, with the number that ends it when it must not be called; empty: none does.
+type RecheckInput struct {
+	Claim followup.Claim  `json:"claim"`
+	Notes []followup.Note `json:"notes,omitempty"`
+}
+
+// Recheck tells why a contact that waits must not be called any more, and ends it then; nil: it goes on.
+func (a *Activities) Recheck(ctx context.Context, in RecheckInput) (*followup.Refusal, error) {
+	if err := a.note(ctx, in.Claim.WorkflowID, in.Notes); err != nil {
+		return nil, err
+	}
+	return a.Ledger.Recheck(ctx, in.Claim)
+}
+
+// Look returns an attempt as the ledger has it; nil: it was never cleared.
+func (a *Activities) Look(ctx context.Context, key string) (*call.Attempt, error) {
+	return a.Ledger.Look(ctx, key)
+}
+
+// open makes a contact known to the ledger; one that is known stays as it is.
+func (a *Activities) open(ctx context.Context, c *followup.Claim) error {
+	if c == nil {
+		return nil
+	}
+	return a.Ledger.Open(ctx, *c)
 }
 
 // note writes down what the flow wants to be known.

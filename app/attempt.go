@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"os/user"
 
 	"github.com/spf13/cobra"
@@ -114,13 +116,12 @@ func attemptResolveCommand() *cobra.Command {
 	return c
 }
 
-// operator is who settles: the user of this machine.
+// operator is who settles, suppresses or steers: the user of this machine.
 func operator() string {
-	u, err := user.Current()
-	if err != nil {
-		return "unknown"
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
 	}
-	return u.Username
+	return cmp.Or(os.Getenv("USER"), "unknown")
 }
 
 // existingLedger opens the ledger that the environment names, and refuses to make a new one.

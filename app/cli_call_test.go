@@ -146,7 +146,7 @@ func TestCallGoesOnWithoutItsCommandAndShowTellsItsStory(t *testing.T) {
 	open := s.show(t, "anna")
 	require.Empty(t, open.Outcome)
 	require.Equal(t, followup.ReasonCall, open.Wait.Reason)
-	require.Regexp(t, `waits +in_call, until .*\n +or until the gateway reports its end\nrun +calling\n`, s.must(t, "show", "redial/-/anna"))
+	require.Regexp(t, `now +it waits until .* at the latest,\n +because an attempt is under way \(in_call\),\n +under the rule \[.*\],\n +or until the gateway reports its end\nrun +calling\n`, s.must(t, "show", "redial/-/anna"))
 
 	s.gateway.hangUp(t, anna)
 	require.Equal(t, call.Outcome(call.Human), s.result(t, "anna").Outcome)
@@ -161,7 +161,7 @@ func TestCallGoesOnWithoutItsCommandAndShowTellsItsStory(t *testing.T) {
 	require.Equal(t, []string{"cleared", "decided"}, kinds)
 
 	story := s.must(t, "show", "anna")
-	require.Regexp(t, `(?s)^contact  anna\nworkflow redial/-/anna\n.*outcome  human.*cleared .*dialed .*heard .*decided `, story)
+	require.Regexp(t, `(?s)^contact  anna\nworkflow redial/-/anna\n.*outcome  human.*#1  dial .*#1  heard .*#1  end .*#1  decided .* outcome +human`, story)
 	require.NotContains(t, story, strings.TrimPrefix(anna, "+"), "a story is for many eyes")
 }
 

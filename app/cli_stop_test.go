@@ -222,7 +222,9 @@ func TestDevStoppedGoesOnWithItsRunsAtTheNextStart(t *testing.T) {
 	pids := startsTemporal(t, q)
 	h.must(t, "call", "--to", anna, "--id", "anna", "--wait")
 	h.must(t, "call", "--to", "+14155550101", "--id", "bert", "--policy", policy, "--metadata", "simulate=busy")
-	eventually(t, "a run to wait for its retry", func() bool { return strings.Contains(h.run(t, "show", "bert").stdout, "waits    retry") })
+	eventually(t, "a run to wait for its retry", func() bool {
+		return strings.Contains(h.run(t, "show", "bert").stdout, "before the next attempt (retry)")
+	})
 	q.ctrlC(t)
 	e := tellsNoLog(q.wait(t))
 	require.Zero(t, e.code, "to be stopped is how dev ends")

@@ -116,7 +116,7 @@ Start with "redial demo". Settings come from the environment: KORE_*, REDIAL_* a
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
-	root.AddCommand(demoCommand(), devCommand(), upCommand(), workerCommand(), webhookCommand(), consoleCommand(), tokenCommand(), setupCommand(), simulatorCommand(), callCommand(), showCommand(), policyCommand(), attemptCommand(), suppressCommand(), historiesCommand(), newCommand(), doctorCommand(), healthCommand(), versionCommand())
+	root.AddCommand(demoCommand(), devCommand(), upCommand(), workerCommand(), webhookCommand(), consoleCommand(), tokenCommand(), setupCommand(), simulatorCommand(), callCommand(), showCommand(), listCommand(), exportCommand(), escalationsCommand(), policyCommand(), attemptCommand(), suppressCommand(), historiesCommand(), newCommand(), doctorCommand(), healthCommand(), versionCommand())
 	root.AddCommand(steerCommands()...)
 	return root
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -138,7 +136,7 @@ func (s steering) register(c *cobra.Command, f *steerFlags) {
 
 // asked is what the flags ask for.
 func (s steering) asked(f steerFlags, now time.Time) (workflows.Steering, error) {
-	with := workflows.Steering{By: cmp.Or(strings.TrimSpace(f.by), whoAsks()), Reason: strings.TrimSpace(f.reason)}
+	with := workflows.Steering{By: cmp.Or(strings.TrimSpace(f.by), operator()), Reason: strings.TrimSpace(f.reason)}
 	if with.Reason == "" && s.needsReason {
 		return with, usagef("--reason is missing: say why")
 	}
@@ -159,14 +157,6 @@ func (s steering) asked(f steerFlags, now time.Time) (workflows.Steering, error)
 		return with, usagef("--at: %w", err)
 	}
 	return with, nil
-}
-
-// whoAsks is the user of this machine.
-func whoAsks() string {
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		return u.Username
-	}
-	return cmp.Or(os.Getenv("USER"), "unknown")
 }
 
 // localTime is how a time without a zone is written.

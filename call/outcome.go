@@ -14,6 +14,15 @@ const (
 	OutcomeDuplicateID Outcome = "duplicate_id"
 )
 
+// Valid tells whether o is a disposition or one of the outcomes above.
+func (o Outcome) Valid() bool {
+	switch o {
+	case OutcomeExhausted, OutcomeEscalated, OutcomeSuppressed, OutcomeOptedOut, OutcomeExpired, OutcomeCanceled, OutcomeDuplicateID:
+		return true
+	}
+	return Disposition(o).Valid()
+}
+
 // Result is the result of one call flow, and what `redial call --wait --json` prints.
 type Result struct {
 	WorkflowID string    `json:"workflow_id"`

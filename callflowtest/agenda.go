@@ -133,7 +133,11 @@ func (k *Kit) deliver(d Delivery) {
 		k.env.SignalWorkflow(workflows.SignalResult, *d.Result)
 	case d.Wake:
 		k.observe(Event{At: k.Now(), WorkflowID: d.WorkflowID, Kind: KindWake, Text: "what the contact waited for has happened"})
-		k.env.SignalWorkflow(workflows.SignalWake, nil)
+		if d.Recheck {
+			k.env.SignalWorkflow(workflows.SignalWake, workflows.Wake{Recheck: true})
+		} else {
+			k.env.SignalWorkflow(workflows.SignalWake, nil)
+		}
 	}
 	k.env.RegisterDelayedCallback(func() {
 		k.mu.Lock()

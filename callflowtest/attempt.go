@@ -165,14 +165,14 @@ func (l *Ledger) ReceiveResult(_ context.Context, key string, r call.BotResult) 
 		a.refusedAt = now
 	}
 	if r.Kind == call.OptedOut { // also in a second result: whoever does not want to be called is not
-		l.suppressCalled(a, true, "bot", "opted out in attempt "+key)
+		l.suppressCalled(a, true, "", "bot", "opted out in attempt "+key)
 	}
 	shown := Event{At: now, WorkflowID: a.contact.WorkflowID, N: a.N, Kind: KindResult, Text: describeResult(r)}
 	if len(a.said) > 1 {
 		shown.Rule = "a second result: it changes nothing"
 	}
 	l.observe(shown)
-	if len(a.said) == 1 && a.contact.closedAt.IsZero() {
+	if len(a.said) == 1 {
 		l.owe(Delivery{WorkflowID: a.contact.WorkflowID, Result: &r, about: a, Due: now})
 	}
 	return nil

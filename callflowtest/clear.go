@@ -25,7 +25,8 @@ func (l *Ledger) Clear(_ context.Context, r followup.ClearanceRequest) (followup
 		return followup.Clearance{}, err
 	}
 	if refusal != nil {
-		return followup.Clearance{Refused: refusal}, l.refuse(c, r, *refusal, true)
+		l.decide(c.WorkflowID, Decided{N: r.N, Kind: "refused", Reason: refusal.Reason, Rule: refusal.Rule})
+		return followup.Clearance{Refused: refusal}, nil
 	}
 	a := l.attempts[r.Key]
 	if a != nil && !l.sendAgain(a) {
@@ -101,28 +102,27 @@ func (l *Ledger) count(r followup.ClearanceRequest, c *contact) followup.Facts {
 			f.NumberUntil = a.lineUntil
 		}
 	}
-	if until := l.promisedTo(r, waiting); until.After(f.NumberUntil) {
-		f.NumberUntil = until
-	}
+	l.promised(r, waiting, &f)
 	return f
 }
 
-// promisedTo is until when the number is kept for another contact: one that was woken for it, or one that waits before this one and
-// is woken next.
-func (l *Ledger) promisedTo(r followup.ClearanceRequest, own *queued) (until time.Time) {
+// promised is until when the number is kept for another contact that was woken for it, and whether one waits before this one and is
+// woken next.
+func (l *Ledger) promised(r followup.ClearanceRequest, own *queued, f *followup.Facts) {
 	if own == nil {
 		own = &queued{workflowID: r.WorkflowID, class: classOf(r), arrivedAt: l.now()}
 	}
 	for _, o := range l.queue.byTarget[r.Request.To.URI] {
-		kept := o.wokenUntil
-		if !kept.After(l.now()) && !o.missed && o.precedes(own) {
-			kept = l.now().Add(wakeFor)
-		}
-		if o != own && kept.After(l.now()) && kept.After(until) {
-			until = kept
+		switch {
+		case o == own:
+		case o.wokenUntil.After(f.Now):
+			if o.wokenUntil.After(f.KeptUntil) {
+				f.KeptUntil = o.wokenUntil
+			}
+		case !o.missed && o.precedes(own):
+			f.Awaited = true
 		}
 	}
-	return until
 }
 
 // intend records that the call is about to be dialed: the line, the number and the rate are taken from now on.
@@ -149,7 +149,7 @@ func (l *Ledger) record(c *contact, a *attempt, r followup.ClearanceRequest, fol
 		c.attempts = slices.Insert(c.attempts, at, a)
 	}
 	a.Attempt, a.target, a.owner, a.midCall, a.request = folded, r.Request.To.URI, r.Owner, r.MidCall, r.Request
-	l.register(a, keysOf(r))
+	l.register(a, r.Keys())
 	a.sends++
 	a.resend = false
 	a.sendBy = folded.DialedAt.Add(followup.SendWithin)
@@ -172,7 +172,9 @@ func (l *Ledger) hold(c *contact, r followup.ClearanceRequest, h followup.Hold) 
 
 func (l *Ledger) refuse(c *contact, r followup.ClearanceRequest, f followup.Refusal, open bool) error {
 	l.decide(c.WorkflowID, Decided{N: r.N, Kind: "refused", Reason: f.Reason, Rule: f.Rule})
-	if !open {
+	if open {
+		l.quit(c.WorkflowID) // it waits no more for what it was refused
+	} else {
 		l.close(c, f.Outcome, false, f.Reason, f.Rule)
 	}
 	return nil

@@ -60,7 +60,7 @@ func (c *contact) results(last *attempt, p followup.Policy) map[string]call.BotR
 // contact is closed.
 func (l *Ledger) follow(c *contact, a *attempt, d followup.Decision, p followup.Policy) {
 	if d.Suppress {
-		l.suppressCalled(a, false, "policy "+d.Rule, d.Reason)
+		l.suppressCalled(a, false, c.WorkflowID, "policy "+d.Rule, d.Reason)
 	}
 	l.decide(c.WorkflowID, Decided{N: a.N, Kind: "decided", Reason: d.Reason, Rule: d.Rule, Until: d.At})
 	if d.Action == followup.ActionRetry {
@@ -85,6 +85,25 @@ func (l *Ledger) Finish(_ context.Context, workflowID string, outcome call.Outco
 		outcome = c.outcome
 	}
 	return outcome, nil
+}
+
+// Open makes a contact known, for a flow that ends without a dial.
+func (l *Ledger) Open(_ context.Context, r followup.Claim) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _, err := l.claim(r, true)
+	return err
+}
+
+// Look returns an attempt; nil: it was never cleared.
+func (l *Ledger) Look(_ context.Context, key string) (*call.Attempt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.attempts[key]; a != nil {
+		found := a.Attempt
+		return &found, nil
+	}
+	return nil, nil
 }
 
 // Escalate owes people the story of a contact. Escalating the same contact again changes nothing. A contact that is still open is

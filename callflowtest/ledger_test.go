@@ -224,6 +224,21 @@ func (b *books) suppress() {
 	b.same(added, addedOnDisk, errMemory, errDisk)
 }
 
+func (b *books) optOut() {
+	claim, reason := b.ask(b.contact(), 1).Claim(), rapid.SampledFrom([]string{"", "said so"}).Draw(b.t, "reason")
+	b.same(nil, nil, b.memory.OptOut(ctx, claim, "anna", reason), b.disk.OptOut(ctx, claim, "anna", reason))
+}
+
+func (b *books) recheck() {
+	claim := b.ask(b.contact(), 1).Claim()
+	if rapid.Bool().Draw(b.t, "the contact alone") {
+		claim.Target = ""
+	}
+	inMemory, errMemory := b.memory.Recheck(ctx, claim)
+	onDisk, errDisk := b.disk.Recheck(ctx, claim)
+	b.same(inMemory, onDisk, errMemory, errDisk)
+}
+
 func (b *books) wait() {
 	claim := b.ask(b.contact(), 1).Claim()
 	h := followup.Hold{Reason: followup.ReasonFlow, Rule: "flow: later", Until: b.at.Add(time.Hour)}
@@ -250,6 +265,7 @@ type delivered struct {
 	Attempt    *call.Attempt
 	Result     *call.BotResult
 	Wake       bool
+	Recheck    bool
 }
 
 // owed compares what both owe now, and when they want to be asked again.
@@ -262,10 +278,10 @@ func (b *books) owed() {
 	var onDisk, inMemory []delivered
 	for _, d := range due {
 		require.NoError(b.t, b.disk.Delivered(ctx, d, false))
-		onDisk = append(onDisk, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake})
+		onDisk = append(onDisk, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake, d.Recheck})
 	}
 	for _, d := range b.memory.Due() {
-		inMemory = append(inMemory, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake})
+		inMemory = append(inMemory, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake, d.Recheck})
 	}
 	for _, list := range [][]delivered{onDisk, inMemory} {
 		slices.SortFunc(list, func(x, y delivered) int { return cmp.Compare(canonical(x), canonical(y)) })
@@ -310,7 +326,7 @@ func TestTheLedgerInMemoryKeepsTheRulesOfTheProductsOwn(t *testing.T) {
 		defer b.disk.Close()
 		b.limit()
 		moves := []func(){b.clear, b.clear, b.clear, b.answer, b.answer, b.receive, b.receive, b.receive, b.result, b.giveUp, b.conclude, b.conclude,
-			b.finish, b.escalate, b.restore, b.suppress, b.wait, b.note, b.limit, b.pass, b.pass}
+			b.finish, b.escalate, b.restore, b.suppress, b.optOut, b.recheck, b.wait, b.note, b.limit, b.pass, b.pass}
 		for range rapid.IntRange(1, 30).Draw(t, "moves") {
 			moves[rapid.IntRange(0, len(moves)-1).Draw(t, "move")]()
 			b.owed()

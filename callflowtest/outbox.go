@@ -14,6 +14,7 @@ type Delivery struct {
 	Attempt    *call.Attempt   // to be signalled as workflows.SignalAttempt
 	Result     *call.BotResult // as workflows.SignalResult
 	Wake       bool            // as workflows.SignalWake
+	Recheck    bool            // of a wake: it carries a workflows.Wake that says so
 	Due        time.Time
 
 	about *attempt

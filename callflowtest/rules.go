@@ -11,10 +11,6 @@ import (
 // keyOf is by what calls are counted: the value of each key for one attempt.
 type keyOf map[followup.By]string
 
-func keysOf(r followup.ClearanceRequest) keyOf {
-	return keyOf{followup.ByNumber: r.Request.To.URI, followup.ByContact: r.WorkflowID, followup.BySubject: r.SubjectKey()}
-}
-
 // register lets an attempt be found by its keys.
 func (l *Ledger) register(a *attempt, keys keyOf) {
 	for by, key := range keys {
@@ -47,17 +43,18 @@ func (a *attempt) mayHaveRung() bool {
 // rules counts what the request's rules ask for. Its own attempt, which may be asked for again, does not count.
 func (l *Ledger) rules(r followup.ClearanceRequest, f *followup.Facts) {
 	f.Key, f.Target, f.Ring, f.Rules, f.Consent = r.Key, r.Request.To, r.Request.RingTimeout+followup.SendWithin, r.Rules, r.Consent
-	keys := keysOf(r)
+	keys := r.Keys()
 	for by, back := range r.Rules.Count() {
 		if f.Calls == nil {
 			f.Calls = map[followup.By][]time.Time{}
 		}
 		for _, a := range l.counted[counted{by, keys[by]}] {
-			if a.Key != r.Key && a.mayHaveRung() && a.DialedAt.After(f.Now.Add(-back)) {
+			if a.Key != r.Key && a.mayHaveRung() && a.DialedAt.After(f.Now.Add(-back.Within)) {
 				f.Calls[by] = append(f.Calls[by], a.DialedAt)
 			}
 		}
 		slices.SortFunc(f.Calls[by], time.Time.Compare)
+		f.Calls[by] = f.Calls[by][max(0, len(f.Calls[by])-back.Calls):]
 	}
 	for _, h := range r.Rules.Happened() {
 		if last := l.last(h, keys[h.By]); !last.IsZero() {
@@ -83,8 +80,15 @@ func (l *Ledger) last(h followup.Happening, key string) (last time.Time) {
 			if a.Disposition == call.Unwanted {
 				note(a.EndedAt)
 			}
-		case a.Disposition == call.Human:
+		case a.Disposition == call.Human || a.Disposition == call.Answered:
 			note(a.EndedAt)
+		}
+		if h.Event == followup.EventConversation && a.Disposition != "" {
+			for _, r := range a.said { // to whom a bot has talked, it was a conversation
+				if note(a.EndedAt); a.EndedAt.IsZero() {
+					note(r.ReceivedAt)
+				}
+			}
 		}
 	}
 	return last

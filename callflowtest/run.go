@@ -83,12 +83,12 @@ func (r *Run) Timeline() string {
 	for i, e := range shown {
 		switch left := len(shown) - head - tail; {
 		case left <= 0 || i < head || i >= head+left:
-			l.add(e)
+			e.show(l)
 		case i == head:
-			l.leaveOut(left)
+			l.LeaveOut(left)
 		}
 	}
-	return l.out.String()
+	return l.String()
 }
 
 // Fail fails the test with the contact's timeline.

@@ -7,6 +7,7 @@ import (
 
 	"redial/call"
 	"redial/followup"
+	"redial/internal/timeline"
 )
 
 // Kind is what an event of a timeline is about.
@@ -75,86 +76,25 @@ func describeResult(r call.BotResult) string {
 	return text
 }
 
-// timeline prints events, one a line, in the contact's zone.
-type timeline struct {
-	zone  *time.Location
-	start time.Time
-	out   strings.Builder
-	day   string
-	shift int // offset of the zone at the last line, in seconds
-}
-
-func newTimeline(title string, start time.Time, zone *time.Location) *timeline {
-	l := &timeline{zone: zone, start: start}
-	_, l.shift = start.In(zone).Zone()
-	fmt.Fprintf(&l.out, "%s · from %s\n", title, start.In(zone).Format("Mon 2 Jan 2006 15:04:05 MST"))
+// newTimeline begins a timeline in the contact's zone.
+func newTimeline(title string, start time.Time, zone *time.Location) *timeline.Timeline {
+	l := timeline.New(start, zone)
+	l.Title(fmt.Sprintf("%s · from %s", title, start.In(zone).Format("Mon 2 Jan 2006 15:04:05 MST")))
 	return l
 }
 
-func (l *timeline) add(e Event) {
-	at := e.At.In(l.zone)
-	name, shift := at.Zone()
-	if shift != l.shift {
-		fmt.Fprintf(&l.out, "%24s──  the clocks have changed by %s: %s  ──\n", "", signed(time.Duration(shift-l.shift)*time.Second), name)
-		l.shift = shift
-	}
-	day := at.Format("Mon _2 Jan")
-	shown := day
-	if day == l.day {
-		shown = ""
-	}
-	l.day = day
-	n := ""
-	if e.N > 0 {
-		n = fmt.Sprintf("#%d", e.N)
-	}
-	line := fmt.Sprintf("  %-10s  %s  %13s  %3s  %-9s  %s", shown, at.Format("15:04:05"), elapsed(e.At.Sub(l.start)), n, e.Kind, l.text(e))
-	l.out.WriteString(strings.TrimRight(line, " ") + "\n")
-}
-
-// leaveOut says that lines are left out.
-func (l *timeline) leaveOut(n int) {
-	fmt.Fprintf(&l.out, "%24s──  %d lines are left out  ──\n", "", n)
-	l.day = ""
-}
-
-func (l *timeline) text(e Event) string {
+// show adds the event to a timeline.
+func (e Event) show(l *timeline.Timeline) {
 	text := e.Text
-	if !e.Until.IsZero() {
-		text += " until " + l.moment(e.Until)
-	}
-	if e.Kind == KindDecided && !e.Until.IsZero() {
-		text = fmt.Sprintf("%s, at %s", e.Text, l.moment(e.Until))
+	switch {
+	case e.Until.IsZero():
+	case e.Kind == KindDecided:
+		text += ", at " + l.Moment(e.Until, e.At)
+	default:
+		text += " until " + l.Moment(e.Until, e.At)
 	}
 	if e.Rule != "" && e.Rule != e.Text {
 		text += "  (" + e.Rule + ")"
 	}
-	return strings.TrimLeft(text, " ")
-}
-
-// moment is a time as short as it can be said beside the line that it stands in.
-func (l *timeline) moment(at time.Time) string {
-	local := at.In(l.zone)
-	if local.Format("Mon _2 Jan") == l.day {
-		return local.Format("15:04:05")
-	}
-	return local.Format("Mon 2 Jan 15:04:05")
-}
-
-// elapsed is a duration for a column: +1d 04:00:20.
-func elapsed(d time.Duration) string {
-	const day = 24 * time.Hour
-	clock := fmt.Sprintf("%02d:%02d:%02d", d%day/time.Hour, d%time.Hour/time.Minute, d%time.Minute/time.Second)
-	if d >= day {
-		return fmt.Sprintf("+%dd %s", d/day, clock)
-	}
-	return "+" + clock
-}
-
-func signed(d time.Duration) string {
-	text := strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m")
-	if d > 0 {
-		return "+" + text
-	}
-	return text
+	l.Add(e.At, e.N, string(e.Kind), strings.TrimLeft(text, " "))
 }

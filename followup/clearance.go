@@ -1,7 +1,6 @@
 package followup
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -94,7 +93,17 @@ func (r ClearanceRequest) Claim() Claim {
 }
 
 // SubjectKey is what calls are counted by that are about the same: the subject, or the contact where none is stated.
-func (r ClearanceRequest) SubjectKey() string { return cmp.Or(r.Subject, r.WorkflowID) }
+func (r ClearanceRequest) SubjectKey() string {
+	if r.Subject == "" {
+		return "contact:" + r.ContactID
+	}
+	return "subject:" + r.Subject
+}
+
+// Keys are what the call is counted by.
+func (r ClearanceRequest) Keys() map[By]string {
+	return map[By]string{ByNumber: r.Request.To.URI, ByContact: r.ContactID, BySubject: r.SubjectKey()}
+}
 
 // Begins tells whether the request may be the first that a ledger hears of its contact.
 func (r ClearanceRequest) Begins() bool { return r.N == 1 || r.First == 1 }
@@ -157,7 +166,7 @@ type Facts struct {
 	Ring    time.Duration
 	Rules   Rules
 	Consent *Consent                // of the recipient; nil: none is known
-	Calls   map[By][]time.Time      // earlier calls that may have rung a phone, by what Rules.Count asks for, in order
+	Calls   map[By][]time.Time      // when earlier calls that may have rung a phone were cleared, as Rules.Count asks for them, in order
 	Last    map[Happening]time.Time // what has happened, of what Rules.Happened asks for
 
 	Allowed    bool   // the target is among those that this deployment may dial
@@ -172,6 +181,8 @@ type Facts struct {
 	Failing, Probing bool
 
 	NumberUntil time.Time // until when another call to the number may be under way; zero: none is
+	KeptUntil   time.Time // until when the number is kept for another contact, which was woken; zero: it is not
+	Awaited     bool      // another contact waits for the number, and comes first
 
 	Lines         int // calls at the same time; 0: no limit
 	LinesUsed     int
@@ -251,6 +262,12 @@ func (f Facts) hold() *Hold {
 			Event: "a request gets through", Queued: true}
 	case f.Now.Before(f.NumberUntil):
 		return &Hold{Reason: ReasonNumber, Rule: "one call at a time to a number", Until: f.NumberUntil, Event: "the other call ends", Queued: true}
+	case f.Now.Before(f.KeptUntil):
+		return &Hold{Reason: ReasonNumber, Rule: "another contact was called in for this number first", Until: f.turn(f.KeptUntil),
+			Event: "the other contact has had its turn", Queued: true}
+	case f.Awaited:
+		return &Hold{Reason: ReasonNumber, Rule: "another contact waits for this number first", Until: later(f.turn(f.Now), f.Now.Add(time.Minute)),
+			Event: "the other contact has had its turn", Queued: true}
 	case f.Lines > 0 && f.LinesUsed+f.LinesReserved >= f.Lines:
 		return &Hold{Reason: ReasonLinesBusy, Rule: fmt.Sprintf("at most %d calls at the same time (REDIAL_MAX_CALLS)", f.Lines),
 			Until: f.turn(f.LinesUntil), Event: "a call ends", Queued: true}

@@ -59,31 +59,51 @@ type Contact struct {
 	Results  map[string]call.BotResult // what the bot has said of attempts, by their keys
 }
 
+// Numbers are targets in their order, each of them once: whoever goes from one to the next comes to an end.
+func Numbers(all []call.Target) []call.Target {
+	var once []call.Target
+	for _, t := range all {
+		if !slices.ContainsFunc(once, func(have call.Target) bool { return have.URI == t.URI }) {
+			once = append(once, t)
+		}
+	}
+	return once
+}
+
 // further is the number after the one that was dialed last; false when there is none.
 func (c Contact) further() (call.Target, bool) {
-	at := slices.IndexFunc(c.Numbers, func(t call.Target) bool { return t.URI == c.Target.URI })
-	if at < 0 || at+1 >= len(c.Numbers) {
+	all := Numbers(c.Numbers)
+	at := slices.IndexFunc(all, func(t call.Target) bool { return t.URI == c.Target.URI })
+	if at < 0 || at+1 >= len(all) {
 		return call.Target{}, false
 	}
-	return c.Numbers[at+1], true
+	return all[at+1], true
+}
+
+// business tells whether a disposition is that of a business attempt: no technical fault, no number that does not exist, and no
+// refusal on the way by an analytics engine.
+func business(d call.Disposition) bool {
+	return !d.Technical() && d != call.InvalidNumber && d != call.Blocked
 }
 
 // Decide says what follows the contact's last attempt, at the time now. Retry lists count per disposition, or per result, over the
-// whole contact; technical dispositions are no business attempts. Whoever has opted out is done with, and a callback that was
-// promised is kept, whatever the rules say.
+// whole contact; technical dispositions, invalid_number and blocked are no business attempts. Whoever has opted out is done with, and a
+// callback that was promised is kept, whatever the rules say.
 func (p Policy) Decide(c Contact, now time.Time) Decision {
+	jitter := p.Jitter
 	p = p.WithDefaults()
+	p.Jitter = jitter // a run that was started without one keeps none
 	last := c.Attempts[len(c.Attempts)-1]
 	rule := p.On[last.Disposition]
 	key := fmt.Sprintf("%s: on.%s", p.Name, last.Disposition)
 	why := string(last.Disposition)
-	same, business := c.count(func(a call.Attempt) bool { return a.Disposition == last.Disposition })
+	same, used := c.count(func(a call.Attempt) bool { return a.Disposition == last.Disposition })
 	said := c.Results[last.Key].Kind
 	switch {
 	case said == call.OptedOut:
 		return Decision{Action: ActionFinish, Outcome: call.OutcomeOptedOut, Suppress: true, Reason: "the bot says that the person opted out", Rule: key + ".opted_out"}
 	case said == call.Callback && !c.Results[last.Key].At.IsZero():
-		return p.callBack(c, now, c.Results[last.Key].At, business, key+".callback")
+		return p.callBack(c, now, c.Results[last.Key].At, used, key+".callback")
 	case rule.WaitResult > 0:
 		kind := cmp.Or(said, NoResult)
 		rule, _ = rule.Result(kind)
@@ -93,16 +113,16 @@ func (p Policy) Decide(c Contact, now time.Time) Decision {
 		})
 	}
 	if at, missed := c.promised(now); missed {
-		return p.callBack(c, now, at, business, key+", and a callback is still owed")
+		return p.callBack(c, now, at, used, key+", and a callback is still owed")
 	}
 	switch {
 	case rule.Do == VerbNextNumber:
-		return p.nextNumber(c, now, business, why, key+": "+string(rule.Do))
+		return p.nextNumber(c, now, used, why, key+": "+string(rule.Do))
 	case rule.Do != "":
 		return perform(rule.Do, last, why, key+": "+string(rule.Do))
 	case same > len(rule.Retry) || last.Permanent:
-		return p.exhausted(rule, c, now, same, business, why, key)
-	case !last.Disposition.Technical() && business >= p.Attempts:
+		return p.exhausted(rule, c, now, same, used, why, key)
+	case business(last.Disposition) && used >= p.Attempts:
 		return p.used(last)
 	}
 	delay := rule.Retry[same-1]
@@ -110,8 +130,8 @@ func (p Policy) Decide(c Contact, now time.Time) Decision {
 }
 
 // callBack keeps a promise: the contact is called at its time, ahead of everybody who waits.
-func (p Policy) callBack(c Contact, now, at time.Time, business int, key string) Decision {
-	if business >= p.Attempts {
+func (p Policy) callBack(c Contact, now, at time.Time, used int, key string) Decision {
+	if used >= p.Attempts {
 		return p.used(c.Attempts[len(c.Attempts)-1])
 	}
 	steady := p
@@ -154,16 +174,16 @@ func (c Contact) promised(now time.Time) (at time.Time, missed bool) {
 }
 
 // count is how many attempts are alike, and how many were business attempts.
-func (c Contact) count(alike func(call.Attempt) bool) (same, business int) {
+func (c Contact) count(alike func(call.Attempt) bool) (same, used int) {
 	for _, a := range c.Attempts {
 		if alike(a) {
 			same++
 		}
-		if !a.Disposition.Technical() {
-			business++
+		if business(a.Disposition) {
+			used++
 		}
 	}
-	return same, business
+	return same, used
 }
 
 // used is what follows when all business attempts are used.
@@ -190,7 +210,7 @@ func (p Policy) retry(c Contact, now time.Time, delay Delay, to *call.Target, re
 }
 
 // nextNumber goes on with the contact's next number at once; without one, the disposition is the outcome.
-func (p Policy) nextNumber(c Contact, now time.Time, business int, why, key string) Decision {
+func (p Policy) nextNumber(c Contact, now time.Time, used int, why, key string) Decision {
 	last := c.Attempts[len(c.Attempts)-1]
 	to, found := c.further()
 	switch {
@@ -198,7 +218,7 @@ func (p Policy) nextNumber(c Contact, now time.Time, business int, why, key stri
 		d := perform(VerbStop, last, why, key)
 		d.Reason += ", and there is no further number"
 		return d
-	case business >= p.Attempts:
+	case used >= p.Attempts:
 		return p.used(last)
 	}
 	return p.retry(c, now, Delay{}, &to, fmt.Sprintf("%s, the next number", why), key)
@@ -245,7 +265,7 @@ func (p Policy) jittered(delay time.Duration, key string) time.Duration {
 }
 
 // exhausted is what follows when a disposition has no retry left, or when another try would only fail again.
-func (p Policy) exhausted(rule Rule, c Contact, now time.Time, same, business int, was, key string) Decision {
+func (p Policy) exhausted(rule Rule, c Contact, now time.Time, same, used int, was, key string) Decision {
 	last := c.Attempts[len(c.Attempts)-1]
 	why := fmt.Sprintf("%s %d times, no retry left", was, same)
 	if last.Permanent {
@@ -254,7 +274,7 @@ func (p Policy) exhausted(rule Rule, c Contact, now time.Time, same, business in
 	_, further := c.further()
 	switch {
 	case rule.Then == VerbNextNumber && further:
-		return p.nextNumber(c, now, business, why, key+".then: "+string(rule.Then))
+		return p.nextNumber(c, now, used, why, key+".then: "+string(rule.Then))
 	case rule.Then == "" || rule.Then == VerbNextNumber:
 		return Decision{Action: ActionFinish, Outcome: call.OutcomeExhausted, Reason: why, Rule: key}
 	}

@@ -101,24 +101,61 @@ func (b By) orNumber() By {
 	return b
 }
 
-// next is when another call is within the limit, by the times of the earlier ones, which are in order; now, when it is within it
-// already. A calendar day has to allow it in each zone in which the recipient may be.
-func (l Limit) next(now time.Time, calls []time.Time, zones []*time.Location) time.Time {
-	next := now
+// longestDay is a day on which the clock goes back.
+const longestDay = 25 * time.Hour
+
+// counts is how long a call counts after it was cleared: its request may have left SendWithin later. A calendar day counts as the
+// longest one.
+func (l Limit) counts() time.Duration {
 	if l.Per.Day {
-		for _, zone := range zones {
-			today := DateOf(now.In(zone))
-			if count(calls, today.begins(zone).Add(-1)) >= l.Calls {
-				next = later(next, today.next().begins(zone))
+		return longestDay + SendWithin
+	}
+	return time.Duration(l.Per.For) + SendWithin
+}
+
+// next is when another call is within the limit, by the times at which the earlier ones were cleared, in order; now, when it is
+// within it already. A calendar day has to allow it in each zone in which the recipient may be; where none is known, any stretch as
+// long as a day has to.
+func (l Limit) next(now time.Time, calls []time.Time, zones []*time.Location) time.Time {
+	if l.Per.Day && len(zones) > 0 {
+		next := now
+		for _, d := range days(now, zones) {
+			if d.count(calls) >= l.Calls {
+				next = later(next, d.End)
 			}
 		}
 		return next
 	}
-	if n := count(calls, now.Add(-time.Duration(l.Per.For))); n >= l.Calls {
-		next = calls[len(calls)-l.Calls].Add(time.Duration(l.Per.For))
+	if count(calls, now.Add(-l.counts())) >= l.Calls {
+		return calls[len(calls)-l.Calls].Add(l.counts())
 	}
-	return next
+	return now
 }
+
+// counted is how many of the earlier calls stand against one that is made now.
+func (l Limit) counted(now time.Time, calls []time.Time, zones []*time.Location) (n int) {
+	if !l.Per.Day || len(zones) == 0 {
+		return count(calls, now.Add(-l.counts()))
+	}
+	for _, d := range days(now, zones) {
+		n = max(n, d.count(calls))
+	}
+	return n
+}
+
+// days are the calendar days, by each clock, on which the request of a call may leave that is cleared now.
+func days(now time.Time, zones []*time.Location) (all []Interval) {
+	for _, zone := range zones {
+		for _, at := range []time.Time{now, now.Add(SendWithin)} {
+			d := DateOf(at.In(zone))
+			all = append(all, Interval{d.begins(zone), d.next().begins(zone)})
+		}
+	}
+	return all
+}
+
+// count is how many of the calls that were cleared may have been made in a time, or are to come.
+func (i Interval) count(calls []time.Time) int { return count(calls, i.Start.Add(-SendWithin-1)) }
 
 // count is how many times are after since.
 func count(times []time.Time, since time.Time) int {

@@ -23,7 +23,8 @@ type Policy struct {
 	Attempts int `json:"attempts,omitempty" yaml:"attempts"`
 	// Lifetime is how long after its start a contact may still be dialed. Default 14d, at most 365d.
 	Lifetime Duration `json:"lifetime,omitempty" yaml:"lifetime"`
-	// Jitter is by how many per cent a delay is longer or shorter, by chance: 0 to 50. Default 15.
+	// Jitter is by how many per cent a delay is longer or shorter, by chance: 0 to 50. Default 15 when a call is started; a run that was
+	// started without one has none.
 	Jitter *int `json:"jitter,omitempty" yaml:"jitter"`
 	Dial   Dial `json:"dial,omitzero" yaml:"dial"`
 	// Window is when the phone may ring. Without one any time will do.

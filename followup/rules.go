@@ -1,9 +1,9 @@
 package followup
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"redial/call"
@@ -34,8 +34,8 @@ func (r Rules) validate() error {
 	if err := r.Window.validate(); err != nil {
 		return fmt.Errorf("window.%w", err)
 	}
-	if r.AboveCeilings && len(r.Limits) == 0 {
-		return errors.New("above_ceilings: it needs limits of its own: name them, or leave it out")
+	if r.AboveCeilings && !slices.ContainsFunc(r.Limits, func(l Limit) bool { return l.By.orNumber() == ByNumber }) {
+		return errors.New("above_ceilings: it needs a limit by number of its own, which holds instead: name one, or leave it out")
 	}
 	if len(r.Limits) > maxRules || len(r.Quiet) > maxRules {
 		return fmt.Errorf("limits: more than %d are too many, and so are more than %d quiet periods", maxRules, maxRules)
@@ -111,15 +111,19 @@ func (r Rules) quiet() []ruled[Quiet] {
 	return all
 }
 
-// Count is what a ledger has to count before it asks for clearance: calls by each key, and how far back.
-func (r Rules) Count() map[By]time.Duration {
-	back := map[By]time.Duration{}
+// Lookback is which calls by a key are counted: those that were cleared within a time, and no more than the newest of them that
+// decide.
+type Lookback struct {
+	Within time.Duration
+	Calls  int
+}
+
+// Count is what a ledger has to count before it asks for clearance.
+func (r Rules) Count() map[By]Lookback {
+	back := map[By]Lookback{}
 	for _, l := range r.limits() {
-		by, per := l.of.By.orNumber(), time.Duration(l.of.Per.For)
-		if l.of.Per.Day {
-			per = 25 * time.Hour // a day on which the clock goes back
-		}
-		back[by] = max(back[by], per)
+		by := l.of.By.orNumber()
+		back[by] = Lookback{max(back[by].Within, l.of.counts()), max(back[by].Calls, l.of.Calls)}
 	}
 	return back
 }
@@ -137,29 +141,6 @@ func (r Rules) Happened() []Happening {
 type Happening struct {
 	Event Event
 	By    By
-}
-
-// Consent is a recipient's consent to be called.
-type Consent struct {
-	Scope   string    `json:"scope" yaml:"scope"`              // to what
-	Source  string    `json:"source" yaml:"source"`            // where it is on record
-	At      time.Time `json:"at" yaml:"at"`                    // when it was given
-	Expires time.Time `json:"expires,omitzero" yaml:"expires"` // zero: until it is taken back
-}
-
-// Validate names what is missing.
-func (c Consent) Validate() error {
-	switch {
-	case c.Scope == "":
-		return errors.New("scope: it is missing: say to what was consented")
-	case c.Source == "":
-		return errors.New("source: it is missing: say where the consent is on record")
-	case c.At.IsZero():
-		return errors.New("at: it is missing: say when the consent was given, like 2026-03-02T10:00:00Z")
-	case !c.Expires.IsZero() && !c.Expires.After(c.At):
-		return errors.New("expires: it is not after the consent was given")
-	}
-	return nil
 }
 
 // Check names what every dial of a contact would be refused for: a consent that is missing, or a target of which nobody can say
@@ -189,6 +170,39 @@ func (p Policy) Check(targets []call.Target, c *Consent) error {
 // farOff is where a window is given up that never opens, for a contact without a lifetime.
 const farOff = 400 * day
 
+// wait is until when the rules let a call wait, and the last of them that said so.
+type wait struct {
+	Hold
+	day bool // it ends with a calendar day
+}
+
+func (w *wait) move(until time.Time, reason Reason, rule, event string) {
+	w.Until, w.Reason, w.Rule, w.Event, w.day = until, reason, rule, event, false
+}
+
+// count lets the call wait until its limits and quiet times allow it.
+func (w *wait) count(f Facts, o opening) {
+	for _, q := range f.Rules.quiet() {
+		last, happened := f.Last[Happening{q.of.After, q.of.By.orNumber()}]
+		if until := last.Add(time.Duration(q.of.For)); happened && until.After(w.Until) {
+			w.move(until, ReasonQuiet, q.rule, "the time without calls is over")
+		}
+	}
+	for _, l := range f.Rules.limits() {
+		if next := l.of.next(w.Until, f.Calls[l.of.By.orNumber()], o.zones); next.After(w.Until) {
+			w.move(next, ReasonLimit, l.rule, "an earlier call no longer counts")
+			w.day = l.of.Per.Day && len(o.zones) > 0
+		}
+	}
+}
+
+// never says what does not allow a call any more.
+var never = map[Reason]string{
+	ReasonWindow: "the calling window does not open within the contact's lifetime",
+	ReasonLimit:  "a limit allows no further call within the contact's lifetime",
+	ReasonQuiet:  "a time without calls lasts beyond the contact's lifetime",
+}
+
 // ruled is why the policy's rules let the call wait: until the first time at which all of them allow it. It is refused when there
 // is none before the contact's life ends.
 func (f Facts) ruled() (*Hold, *Refusal) {
@@ -200,72 +214,44 @@ func (f Facts) ruled() (*Hold, *Refusal) {
 	if horizon.IsZero() {
 		horizon = f.Now.Add(farOff)
 	}
-	var h Hold
-	wait := func(reason Reason, rule, event string, until time.Time) {
-		if h.Reason == "" {
-			h.Reason, h.Rule, h.Event = reason, rule, event
-		}
-		h.Until = until
-	}
-	for at := f.Now; ; at = h.Until {
-		h.Until = at
-		for _, q := range f.Rules.quiet() {
-			last, happened := f.Last[Happening{q.of.After, q.of.By.orNumber()}]
-			if until := last.Add(time.Duration(q.of.For)); happened && until.After(h.Until) {
-				wait(ReasonQuiet, q.rule, "the time without calls is over", until)
-			}
-		}
-		for _, l := range f.Rules.limits() {
-			if next := l.of.next(h.Until, f.Calls[l.of.By.orNumber()], o.zones); next.After(h.Until) {
-				wait(ReasonLimit, l.rule, "an earlier call no longer counts", next)
-			}
-		}
-		open, rule, found := o.next(h.Until, horizon, f.Ring)
+	w := wait{Hold: Hold{Until: f.Now}}
+	for at := f.Now; ; at = w.Until {
+		w.count(f, o)
+		open, rule, found := o.next(w.Until, horizon, f.Ring)
 		switch {
-		case !found || !open.Start.Before(horizon):
-			return nil, &Refusal{call.OutcomeExpired, "the calling window does not open within the contact's lifetime", cmp.Or(rule, h.Rule), false}
-		case open.Start.After(h.Until):
-			wait(ReasonWindow, rule, "the calling window opens", o.spread(open, f.Ring, f.Key))
+		case !w.Until.Before(horizon):
+			return nil, &Refusal{call.OutcomeExpired, never[w.Reason], w.Rule, false}
+		case !found:
+			return nil, &Refusal{call.OutcomeExpired, never[ReasonWindow], rule, false}
+		case open.Start.After(w.Until):
+			w.move(spread(open, horizon, f.Ring, f.Key), ReasonWindow, rule, "the calling window opens")
+		case w.Until.Equal(at) && w.day:
+			w.Until, w.day = f.sameTime(o, open, horizon), false
 		}
 		switch {
-		case h.Until.Equal(at) && h.Reason == "":
+		case w.Until.Equal(at) && w.Reason == "":
 			return nil, nil
-		case h.Until.Equal(at):
-			h.NotBefore, h.Until, h.Queued = at, f.turn(at), true
-			return &h, nil
-		case !h.Until.Before(horizon):
-			return nil, &Refusal{call.OutcomeExpired, "no call is allowed within the contact's lifetime", h.Rule, false}
+		case w.Until.Equal(at):
+			w.NotBefore, w.Until, w.Queued = at, at.Add(fallbackAfter+time.Duration(hashed(f.Key)%uint64(fallbackOver))), true
+			return &w.Hold, nil
 		}
 	}
 }
 
-// Evidence is by what a call was allowed. It is recorded with the dial.
-type Evidence struct {
-	Policy  string     `json:"policy,omitempty"`
-	Presets []string   `json:"presets,omitempty"` // by name, with the version of their data
-	Zones   []string   `json:"zones,omitempty"`   // whose clocks were open
-	Basis   string     `json:"basis,omitempty"`   // what the zones were taken from: stated, number, country
-	Consent *Consent   `json:"consent,omitempty"`
-	Calls   map[By]int `json:"calls,omitempty"` // earlier ones that were counted
-	// AboveCeilings: the policy's limits held instead of the deployment's ceilings.
-	AboveCeilings bool `json:"above_ceilings,omitempty"`
-}
+// Whoever waits for a time is woken then, and the wake is durable. Should it be lost, each asks by itself: long after, and not all of
+// them at once.
+const fallbackAfter, fallbackOver = 30 * time.Minute, 30 * time.Minute
 
-// Evidence is by what the rules allow the call.
-func (f Facts) Evidence() Evidence {
-	e := Evidence{Policy: f.Rules.Policy, Consent: f.Consent, AboveCeilings: f.Rules.AboveCeilings}
-	for _, p := range f.Rules.presets() {
-		e.Presets = append(e.Presets, p.Rule())
+// sameTime is the time of day that it is now, on the day that an opening begins with: not everybody whose day was full is called at
+// midnight. Where that is closed, or too late, it is a time in the opening.
+func (f Facts) sameTime(o opening, open Interval, horizon time.Time) time.Time {
+	same := open.Start
+	for _, zone := range o.zones {
+		day, now := open.Start.In(zone), f.Now.In(zone)
+		same = later(same, time.Date(day.Year(), day.Month(), day.Day(), now.Hour(), now.Minute(), now.Second(), now.Nanosecond(), zone))
 	}
-	if !f.Rules.Window.IsZero() {
-		zones, basis := phone.Zones(f.Target)
-		e.Zones, e.Basis = zones, string(basis)
+	if at, _, found := o.next(same, horizon, f.Ring); found && at.Start.Equal(same) {
+		return same
 	}
-	for by, calls := range f.Calls {
-		if e.Calls == nil {
-			e.Calls = map[By]int{}
-		}
-		e.Calls[by] = len(calls)
-	}
-	return e
+	return spread(open, horizon, f.Ring, f.Key)
 }

@@ -120,8 +120,8 @@ type clock struct {
 // Hours of a window for one target: every clock must be open.
 type opening struct {
 	clocks []clock
-	zones  []*time.Location // where the recipient may be; UTC, where nobody knows
-	local  *time.Location   // by whose clock parts of the day are told
+	zones  []*time.Location // where the recipient may be; none, where nobody knows
+	local  *time.Location   // by whose clock parts of the day are told; UTC, where nobody knows
 }
 
 // errNoZone says that nobody can tell what time it is where a target is.
@@ -169,12 +169,12 @@ func (w Window) forTarget(policy string, t call.Target) (opening, error) {
 			o.add(p.Rule(), p.schedule(), zones)
 		}
 	}
-	if o.zones = zones; len(zones) == 0 {
-		o.zones = []*time.Location{time.UTC}
-	}
-	o.local = o.zones[0]
-	if len(o.clocks) > 0 {
+	o.zones, o.local = zones, time.UTC
+	switch {
+	case len(o.clocks) > 0:
 		o.local = o.clocks[0].zone
+	case len(zones) > 0:
+		o.local = zones[0]
 	}
 	return o, nil
 }
@@ -249,7 +249,8 @@ const spreadOver = time.Hour
 const lookAhead = 3 * day
 
 // place is when a call that is wanted at a time is made: then, if that is open and the wish is not for another part of the day; or
-// else in the next part of the day not yet tried, spread by the key. False: never before the horizon.
+// else in the next part of the day not yet tried, spread by the key. Where all were tried, the next opening will do, but for another
+// part of the day not one that is open now. False: never before the horizon.
 func (o opening) place(want, horizon time.Time, ring time.Duration, another bool, tried []time.Time, key string) (at time.Time, rule string, found bool) {
 	open, rule, found := o.next(want, horizon, ring)
 	if !found {
@@ -262,7 +263,7 @@ func (o opening) place(want, horizon time.Time, ring time.Duration, another bool
 	for _, t := range tried {
 		parts = append(parts, partOf(t.In(o.local)))
 	}
-	first := o.spread(open, ring, key)
+	fallback := open
 	for at := open.Start; at.Before(want.Add(lookAhead)); {
 		open, _, found := o.next(at, horizon, ring)
 		if !found {
@@ -274,16 +275,22 @@ func (o opening) place(want, horizon time.Time, ring time.Duration, another bool
 			open.End = ends
 		}
 		if !slices.Contains(parts, part) && open.End.Sub(open.Start) >= ring {
-			return o.spread(open, ring, key), rule, true
+			return spread(open, horizon, ring, key), rule, true
 		}
 		at = later(open.End, open.Start.Add(time.Minute))
 	}
-	return first, rule, true
+	if fallback.Start.Equal(want) {
+		tomorrow := DateOf(want.In(o.local)).next().begins(o.local)
+		if fallback, rule, found = o.next(tomorrow, horizon, ring); !found {
+			return time.Time{}, rule, false
+		}
+	}
+	return spread(fallback, horizon, ring, key), rule, true
 }
 
-// spread is a time in an interval, for one key always the same.
-func (o opening) spread(i Interval, ring time.Duration, key string) time.Time {
-	room := min(i.End.Sub(i.Start)-ring, spreadOver)
+// spread is a time in an interval that begins before the horizon, and before that, for one key always the same.
+func spread(i Interval, horizon time.Time, ring time.Duration, key string) time.Time {
+	room := min(i.End.Sub(i.Start)-ring, spreadOver, horizon.Sub(i.Start))
 	if room < time.Second {
 		return i.Start
 	}

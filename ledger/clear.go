@@ -191,27 +191,25 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 		[]any{r.Request.To.URI, micros(t.now)}, &numberUntil); err != nil {
 		return f, err
 	}
-	promised, err := t.promised(r, arrived)
-	if err != nil {
+	f.NumberUntil = moment(numberUntil)
+	if err := t.promised(r, arrived, &f); err != nil {
 		return f, err
-	}
-	if f.NumberUntil = moment(numberUntil); promised.After(f.NumberUntil) {
-		f.NumberUntil = promised
 	}
 	_, err = t.get(`SELECT COUNT(*) FROM queue WHERE arrived_at < ? AND not_before <= ?`, []any{arrived, micros(t.now)}, &f.Ahead)
 	return f, err
 }
 
-// promised is until when the number is kept for another contact: one that was woken for it, or one that waits before this one and
-// is woken next.
-func (t *tx) promised(r followup.ClearanceRequest, arrived int64) (time.Time, error) {
+// promised is until when the number is kept for another contact that was woken for it, and whether one waits before this one and is
+// woken next.
+func (t *tx) promised(r followup.ClearanceRequest, arrived int64, f *followup.Facts) error {
 	now := micros(t.now)
-	var until int64
-	_, err := t.get(`SELECT COALESCE(MAX(CASE WHEN woken_until > ? THEN woken_until ELSE ? END), 0) FROM queue
+	var kept int64
+	_, err := t.get(`SELECT COALESCE(MAX(woken_until), 0), COUNT(CASE WHEN woken_until <= ? THEN 1 END) > 0 FROM queue
 		WHERE target = ? AND workflow_id <> ? AND (woken_until > ?
 			OR NOT missed AND not_before <= ? AND (class, -weight, arrived_at, workflow_id) < (?, 0, ?, ?))`,
-		[]any{now, micros(t.now.Add(wakeFor)), r.Request.To.URI, r.WorkflowID, now, now, classOf(r), arrived, r.WorkflowID}, &until)
-	return moment(until), err
+		[]any{now, r.Request.To.URI, r.WorkflowID, now, now, classOf(r), arrived, r.WorkflowID}, &kept, &f.Awaited)
+	f.KeptUntil = moment(kept)
+	return err
 }
 
 // intend records that the call is about to be dialed: the line, the number and the rate are taken from now on.
@@ -254,14 +252,15 @@ func (t *tx) record(r followup.ClearanceRequest, a call.Attempt, window time.Dur
 		return err
 	}
 	sendBy := a.DialedAt.Add(followup.SendWithin)
-	changed, err := t.change(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call, dialed_at, subject)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)
+	changed, err := t.change(`INSERT INTO attempts (key, workflow_id, n, target, state, attempt, request, owner, sends, send_by, rate_until, line_until, mid_call, dialed_at, contact_id, subject)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (key) DO UPDATE SET state = excluded.state, disposition = '', attempt = excluded.attempt, owner = excluded.owner,
-			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call, dialed_at = excluded.dialed_at, subject = excluded.subject,
+			target = excluded.target, request = excluded.request, mid_call = excluded.mid_call, dialed_at = excluded.dialed_at,
+			contact_id = excluded.contact_id, subject = excluded.subject,
 			sends = attempts.sends + 1, resend = FALSE, send_by = excluded.send_by, rate_until = excluded.rate_until, line_until = excluded.line_until
 		WHERE attempts.state = 'not_placed'`,
 		r.Key, r.WorkflowID, r.N, r.Request.To.URI, a.State, folded, request, r.Owner, micros(sendBy),
-		micros(sendBy.Add(settleAfterDial+window)), micros(a.HearUntil), r.MidCall, micros(a.DialedAt), r.SubjectKey())
+		micros(sendBy.Add(settleAfterDial+window)), micros(a.HearUntil), r.MidCall, micros(a.DialedAt), r.ContactID, r.SubjectKey())
 	if err == nil && changed != 1 {
 		err = fmt.Errorf("attempt %s changed hands: it may not be sent", r.Key)
 	}
@@ -286,11 +285,14 @@ func (t *tx) hold(r followup.ClearanceRequest, h followup.Hold) error {
 	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Next()})
 }
 
+// refuse ends the contact, unless it is left open: then it waits no more for what it was refused.
 func (t *tx) refuse(r followup.ClearanceRequest, f followup.Refusal, open bool) error {
-	if !open {
-		if err := t.close(r.WorkflowID, f.Outcome, false, f.Reason, f.Rule); err != nil {
-			return err
-		}
+	end := func() error { return t.close(r.WorkflowID, f.Outcome, false, f.Reason, f.Rule) }
+	if open {
+		end = func() error { return t.quit(r.WorkflowID) }
+	}
+	if err := end(); err != nil {
+		return err
 	}
 	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: f.Reason, rule: f.Rule})
 }

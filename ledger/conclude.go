@@ -77,7 +77,7 @@ func upTo(attempts []call.Attempt, n int) []call.Attempt {
 // follow records a decision and what it means for the contact.
 func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p followup.Policy) error {
 	if d.Suppress {
-		if err := t.suppressCalled(a.Key, false, "policy "+d.Rule, d.Reason); err != nil {
+		if err := t.suppressCalled(a.Key, false, workflowID, "policy "+d.Rule, d.Reason); err != nil {
 			return err
 		}
 	}

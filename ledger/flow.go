@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
 
+	"redial/call"
 	"redial/followup"
 )
 
@@ -45,13 +47,33 @@ func (l *Ledger) Note(ctx ctx, workflowID string, notes []followup.Note) error {
 // OptOut suppresses a contact, and the number that it was called at, for a recipient who does not want to be called.
 func (l *Ledger) OptOut(ctx ctx, c followup.Claim, by, reason string) error {
 	return l.update(ctx, part, "opt out "+c.WorkflowID, func(t *tx) error {
-		source := "opt-out, " + by
+		source, reason := "opt-out, "+by, cmp.Or(reason, "opted out")
 		if c.Target != "" {
-			if _, err := t.suppress(Suppression{Kind: SuppressedNumber, Subject: c.Target, Source: source, Reason: reason}); err != nil {
+			if _, err := t.suppress(Suppression{Kind: SuppressedNumber, Subject: c.Target, Source: source, Reason: reason}, c.WorkflowID); err != nil {
 				return err
 			}
 		}
-		_, err := t.suppress(Suppression{Kind: SuppressedContact, Subject: c.ContactID, Source: source, Reason: reason})
+		_, err := t.suppress(Suppression{Kind: SuppressedContact, Subject: c.ContactID, Source: source, Reason: reason}, c.WorkflowID)
 		return err
 	})
+}
+
+// Open makes a contact known, for a flow that ends without a dial. One that is known stays as it is.
+func (l *Ledger) Open(ctx ctx, c followup.Claim) error {
+	return l.update(ctx, part, "open "+c.WorkflowID, func(t *tx) error {
+		_, _, err := t.claim(c, true)
+		return err
+	})
+}
+
+// Look returns an attempt; nil: it was never cleared.
+func (l *Ledger) Look(ctx ctx, key string) (found *call.Attempt, err error) {
+	err = l.update(ctx, part.of(key), "look at "+key, func(t *tx) error {
+		row, known, err := t.attempt(key)
+		if known {
+			found = &row.attempt
+		}
+		return err
+	})
+	return found, err
 }

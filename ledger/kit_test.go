@@ -304,6 +304,16 @@ func together(n int, fn func(i int)) {
 	wg.Wait()
 }
 
+// statement changes the database itself, past the ledger.
+func (b *book) statement(statement string) {
+	b.tb.Helper()
+	db, err := sql.Open(b.driver, strings.TrimPrefix(b.address, "sqlite:"))
+	require.NoError(b.tb, err)
+	defer db.Close()
+	_, err = db.Exec(statement)
+	require.NoError(b.tb, err)
+}
+
 // count asks the database itself, past the ledger.
 func (b *book) count(query string) (n int) {
 	b.tb.Helper()

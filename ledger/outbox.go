@@ -24,6 +24,13 @@ type delivery struct {
 	due                          time.Time
 }
 
+// bodyRecheck marks a wake of a contact that may not be called any more.
+const bodyRecheck = "recheck"
+
+// owedAgain is what becomes of a delivery that is owed already.
+const owedAgain = `ON CONFLICT (topic) DO UPDATE SET due_at = excluded.due_at, url = excluded.url, body = excluded.body,
+	version = outbox.version + 1, tries = 0, delivered_at = 0, last_error = ''`
+
 // owe records that something has to be delivered. What is owed already is owed again, with its newest content.
 func (t *tx) owe(d delivery) error {
 	t.owed = true
@@ -38,8 +45,7 @@ func (t *tx) owe(d delivery) error {
 		}
 	}
 	return t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (topic) DO UPDATE SET due_at = excluded.due_at, url = excluded.url, body = excluded.body,
-			version = outbox.version + 1, tries = 0, delivered_at = 0, last_error = ''`,
+		`+owedAgain,
 		d.kind+"/"+subject, d.kind, d.workflowID, d.attemptKey, d.url, d.body, micros(d.due))
 }
 
@@ -51,6 +57,7 @@ type Delivery struct {
 	Attempt     *call.Attempt
 	Result      *call.BotResult
 	Wake        bool
+	Recheck     bool // of a wake: whether the contact may still be called has to be asked
 	Webhook     *Webhook
 
 	kind, attemptKey string
@@ -116,7 +123,7 @@ func (t *tx) take(lane Lane, limit int) (due []Delivery, err error) {
 			err := scan(&d.ID, &d.Version, &d.kind, &d.WorkflowID, &d.attemptKey, &topic, &url, &body, &d.Tries)
 			switch d.kind {
 			case kindWake:
-				d.Wake = true
+				d.Wake, d.Recheck = true, body == bodyRecheck
 			case kindWebhook:
 				d.Webhook = &Webhook{ID: topic, URL: url, Body: []byte(body)}
 			}

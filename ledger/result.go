@@ -40,7 +40,7 @@ func (l *Ledger) ReceiveResult(ctx ctx, key string, raw []byte, r call.BotResult
 			return err
 		}
 		if known && unreadable == "" && r.Kind == call.OptedOut { // also in a second result: whoever does not want to be called is not
-			if err := t.suppressCalled(key, true, "bot", "opted out in attempt "+key); err != nil {
+			if err := t.suppressCalled(key, true, "", "bot", "opted out in attempt "+key); err != nil {
 				return err
 			}
 		}
@@ -73,12 +73,9 @@ func (t *tx) judge(key string, known bool, raw []byte, unreadable string) (note 
 	return note, repeated, err
 }
 
-// tellResult owes the flow the result that stands. A contact that is closed has no flow any more.
+// tellResult owes the flow the result that stands. A contact that is closed may have a flow that still waits for it; where it has
+// none, the relay finds nobody.
 func (t *tx) tellResult(workflowID, key string) error {
-	var closed int64
-	if _, err := t.get(`SELECT closed_at FROM contacts WHERE workflow_id = ?`, []any{workflowID}, &closed); err != nil || closed != 0 {
-		return err
-	}
 	return t.owe(delivery{kind: kindResult, workflowID: workflowID, attemptKey: key, due: t.now})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,14 +60,14 @@ func (s Suppression) validate() error {
 }
 
 // Suppress records that somebody must not be called, and tells whether that was new: where the same source has said the same for the
-// same reason, until the same time or longer, nothing is recorded. A statement never shortens or replaces another. Of those who wait for
-// their turn now, the ones concerned are woken, and end.
+// same reason, until the same time or longer, nothing is recorded. A statement never shortens or replaces another. Every open contact
+// concerned is woken to recheck whether it may go on, whatever it waits for.
 func (l *Ledger) Suppress(ctx ctx, s Suppression) (added bool, err error) {
 	if err := s.validate(); err != nil {
 		return false, err
 	}
 	err = l.update(ctx, part, "suppress "+s.String(), func(t *tx) error {
-		added, err = t.suppress(s)
+		added, err = t.suppress(s, "")
 		return err
 	})
 	return added, err
@@ -90,40 +91,64 @@ func (s Suppression) entry(at time.Time, importID int64) []any {
 		s.Subject, s.Kind, s.Source, s.Reason, expires, expires, importID}
 }
 
-// waiters are the contacts of a number, and of a contact id, that wait for their turn.
-var waiters = map[SuppressionKind]string{
-	SuppressedNumber:  `SELECT workflow_id FROM queue WHERE target = ?`,
-	SuppressedContact: `SELECT q.workflow_id FROM contacts c JOIN queue q ON q.workflow_id = c.workflow_id WHERE c.contact_id = ?`,
+// concerned are the open contacts of a number, and of a contact id: those that were opened for it, were called at it, or wait to be.
+var concerned = map[SuppressionKind]string{
+	SuppressedNumber: `SELECT workflow_id FROM contacts WHERE target = ? AND closed_at = 0
+		UNION SELECT a.workflow_id FROM attempts a JOIN contacts c ON c.workflow_id = a.workflow_id WHERE a.target = ? AND c.closed_at = 0
+		UNION SELECT workflow_id FROM queue WHERE target = ?`,
+	SuppressedContact: `SELECT workflow_id FROM contacts WHERE contact_id = ? AND closed_at = 0`,
 }
 
-func (t *tx) suppress(s Suppression) (added bool, err error) {
+// suppress records a statement. The contact that makes it itself, if there is one, need not be told.
+func (t *tx) suppress(s Suppression, by string) (added bool, err error) {
 	n, err := t.change(addEntry, s.entry(t.now, 0)...)
 	if err != nil || n == 0 {
 		return false, err
 	}
-	var waiting []string
-	err = t.each(waiters[s.Kind], []any{s.Subject}, func(scan func(...any) error) error {
-		waiting = append(waiting, "")
-		return scan(&waiting[len(waiting)-1])
-	})
-	for _, id := range waiting {
-		if err == nil {
-			err = t.owe(delivery{kind: kindWake, workflowID: id, due: t.now})
-		}
-	}
-	return true, err
+	t.owed = true
+	return true, t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at)
+		SELECT CAST(? AS TEXT) || w.workflow_id, CAST(? AS TEXT), w.workflow_id, '', '', CAST(? AS TEXT), CAST(? AS BIGINT)
+		FROM (`+concerned[s.Kind]+`) AS w WHERE w.workflow_id <> ? `+owedAgain,
+		slices.Concat([]any{kindWake + "/", kindWake, bodyRecheck, micros(t.now)},
+			slices.Repeat([]any{s.Subject}, strings.Count(concerned[s.Kind], "?")), []any{by})...)
 }
 
-// suppressCalled suppresses the number that an attempt was made to, and the contact if it is asked for, too.
-func (t *tx) suppressCalled(key string, contact bool, source, reason string) error {
+// Recheck tells why a contact that waits must not be called any more, and ends it then; nil: it goes on. It is asked by whoever was
+// woken for that. An empty target leaves the contact's numbers out.
+func (l *Ledger) Recheck(ctx ctx, c followup.Claim) (refused *followup.Refusal, err error) {
+	err = l.update(ctx, part, "recheck "+c.WorkflowID, func(t *tx) error {
+		have, found, err := t.contact(c.WorkflowID)
+		switch {
+		case err != nil || !found || have.firstRunID != c.FirstRunID:
+			return err // the next attempt is told why it is refused
+		case !have.closedAt.IsZero():
+			refused = &followup.Refusal{Outcome: have.outcome, Reason: have.reason, Rule: have.rule}
+			return nil
+		}
+		s, err := t.suppressed(c.Target, c.ContactID)
+		if err != nil || s == nil {
+			return err
+		}
+		_, refused = followup.Clear(followup.Facts{Now: t.now, Allowed: true, Suppressed: s.Reason, SuppressedBy: s.Source,
+			SuppressedContact: s.Kind == SuppressedContact})
+		if err := t.close(c.WorkflowID, refused.Outcome, false, refused.Reason, refused.Rule); err != nil {
+			return err
+		}
+		return t.decide(decision{workflowID: c.WorkflowID, kind: "refused", reason: refused.Reason, rule: refused.Rule})
+	})
+	return refused, err
+}
+
+// suppressCalled suppresses the number that an attempt was made to, and the contact if it is asked for, too. By is as for suppress.
+func (t *tx) suppressCalled(key string, contact bool, by, source, reason string) error {
 	var target, id string
 	if found, err := t.get(`SELECT a.target, c.contact_id FROM attempts a JOIN contacts c ON c.workflow_id = a.workflow_id WHERE a.key = ?`,
 		[]any{key}, &target, &id); err != nil || !found {
 		return err
 	}
-	_, err := t.suppress(Suppression{Kind: SuppressedNumber, Subject: target, Source: source, Reason: reason})
+	_, err := t.suppress(Suppression{Kind: SuppressedNumber, Subject: target, Source: source, Reason: reason}, by)
 	if err == nil && contact && id != "" {
-		_, err = t.suppress(Suppression{Kind: SuppressedContact, Subject: id, Source: source, Reason: reason})
+		_, err = t.suppress(Suppression{Kind: SuppressedContact, Subject: id, Source: source, Reason: reason}, by)
 	}
 	return err
 }

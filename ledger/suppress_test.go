@@ -276,6 +276,64 @@ func TestAnImportThatIsInterruptedHoldsNobodyAndIsMadeAgain(t *testing.T) {
 	})
 }
 
+func TestEveryOpenContactConcernedIsWokenWhateverItWaitsForAndEndsWhenItAsks(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		const other = "tel:+12025550102"
+		later := followup.Hold{Reason: followup.ReasonFlow, Rule: "flow: later", Until: start.Add(time.Hour)}
+		claim := func(contact, target string) followup.Claim { return ask(contact, 1, to(target)).Claim() }
+		for contact, target := range map[string]string{"waits": number, "elsewhere": other, "over": number} {
+			require.NoError(t, b.Wait(ctx, claim(contact, target), later))
+		}
+		_, err := b.Finish(ctx, claim("over", number).WorkflowID, call.OutcomeCanceled, "over")
+		require.NoError(t, err)
+		b.place(ask("was-called", 1, to(other)))
+		b.end(ask("was-called", 1, to(other)))
+		b.place(ask("was-called", 2, to(number)))
+		b.end(ask("was-called", 2, to(number)))
+		b.woken()
+
+		b.suppress(kept(number, "asked by letter"))
+		for _, d := range b.due(ledger.ToFlows) {
+			require.True(t, d.Wake && d.Recheck)
+			require.NoError(t, b.Failed(ctx, d, "again", 0))
+		}
+		require.ElementsMatch(t, []string{"waits", "was-called"}, b.woken())
+		b.suppress(keptContact("elsewhere", "complained"))
+		require.Equal(t, []string{"elsewhere"}, b.woken())
+
+		for _, goesOn := range []followup.Claim{claim("waits", ""), claim("waits", other), claim("nobody", number)} {
+			refused, err := b.Recheck(ctx, goesOn)
+			require.NoError(t, err)
+			require.Nil(t, refused)
+		}
+		for range 2 { // asking again gives the same
+			refused, err := b.Recheck(ctx, claim("waits", number))
+			require.NoError(t, err)
+			require.Equal(t, []string{"suppressed", "asked by letter", "suppression of the number, by operator anna"},
+				[]string{string(refused.Outcome), refused.Reason, refused.Rule})
+		}
+		require.Equal(t, call.OutcomeSuppressed, b.show("waits").Outcome)
+		require.Empty(t, b.show("was-called").Outcome)
+	})
+}
+
+func TestAnOptOutWithoutAReasonHoldsAndDoesNotWakeWhoAskedForIt(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		later := followup.Hold{Reason: followup.ReasonFlow, Rule: "flow: later", Until: start.Add(time.Hour)}
+		for _, contact := range []string{"a", "b"} {
+			require.NoError(t, b.Wait(ctx, ask(contact, 1, to(number)).Claim(), later))
+		}
+		require.NoError(t, b.OptOut(ctx, ask("a", 1, to(number)).Claim(), "eva", ""))
+		require.Equal(t, []string{"b"}, b.woken())
+		refusal, _ := b.refused(ask("c", 1, to(number)))
+		require.Equal(t, "opted out", refusal.Reason)
+		refusal, _ = b.refused(ask("a", 1, to("tel:+12025550102")))
+		require.Equal(t, "suppression of the contact, by opt-out, eva", refusal.Rule)
+	})
+}
+
 func TestABotsOptOutSuppressesNumberAndContactWhateverTheFlowDoes(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)

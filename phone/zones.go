@@ -10,9 +10,11 @@ import (
 	"time"
 )
 
-// zoneArchive is the IANA time zone database as the Go distribution packs it (go1.26, lib/time/zoneinfo.zip). It is
-// part of the product, so that a rule means the same on every machine: time.LoadLocation would read the host's files
-// first.
+// ZonesVersion is the version of the Go distribution whose lib/time/zoneinfo.zip the archive of time zones is.
+const ZonesVersion = "go1.26"
+
+// zoneArchive is the IANA time zone database as the Go distribution packs it, of ZonesVersion. It is part of the product, so that a
+// rule means the same on every machine: time.LoadLocation would read the host's files first.
 //
 //go:embed zoneinfo.zip
 var zoneArchive []byte

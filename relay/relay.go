@@ -211,6 +211,8 @@ func (r *Relay) send(ctx context.Context, d ledger.Delivery) (gone bool, err err
 // signalOf is the signal of a delivery to a flow, with what it carries.
 func signalOf(d ledger.Delivery) (name string, arg any) {
 	switch {
+	case d.Wake && d.Recheck:
+		return workflows.SignalWake, workflows.Wake{Recheck: true}
 	case d.Wake:
 		return workflows.SignalWake, nil
 	case d.Result != nil:

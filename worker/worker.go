@@ -110,6 +110,8 @@ func (w *Worker) flows(o sdk.Options) (sdk.Worker, error) {
 		activities.NameEscalate: w.Activities.Escalate,
 		activities.NameHold:     w.Activities.Hold,
 		activities.NameOptOut:   w.Activities.OptOut,
+		activities.NameLook:     w.Activities.Look,
+		activities.NameRecheck:  w.Activities.Recheck,
 	})
 	for name, fn := range all {
 		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})

@@ -46,10 +46,10 @@ func Human(a call.Attempt) bool { return a.Disposition == call.Human }
 // returns as soon as one is enough; the others go on, are in Attempts as they stand, and are heard out before the run ends.
 // Each call needs a line and counts against the pace, so that "at once" is as many at a time as the limits allow.
 //
-// enough is asked after every piece of news of an attempt; with Flow.Result it may look at what the bot has said. It must decide
-// from these alone. A target that must not be called is in Refused; when all are refused the error is a *RefusedError.
+// enough is asked when a call is over, and at once also at every piece of news in mid-call; with Flow.Result it may look at what the
+// bot has said, for which ResultWithin waits. It must decide from these alone. A target that must not be called is in Refused; when all are refused the error is a *RefusedError.
 func (f *Flow) CallAny(ctx workflow.Context, order Order, targets []call.Target, enough func(call.Attempt) bool, options ...CallOption) (Reached, error) {
-	return step(ctx, f, "CallAny", func() (Reached, error) {
+	return step(ctx, f, "CallAny", func(ctx workflow.Context) (Reached, error) {
 		g := group{f: f, enough: enough, options: options}
 		if order == AtOnce {
 			return g.atOnce(ctx, targets)
@@ -76,6 +76,10 @@ func (g *group) inTurn(ctx workflow.Context, targets []call.Target) (Reached, er
 		case err != nil && !NotThisTarget(err):
 			return Reached{}, err
 		case err == nil && a.N == before: // the call before was in doubt, and has ended after all: this target's turn is still to come
+			if g.enough(a) {
+				return g.reached(append(lines, &line{n: a.N}))
+			}
+			continue
 		default:
 			lines = append(lines, &line{target: targets[i], n: a.N, err: err})
 			i++
@@ -131,6 +135,9 @@ func (f *Flow) line(ctx workflow.Context, r request) error {
 	if ended.N == f.Last().N {
 		f.tell(ended)
 	}
+	if err == nil && r.hear > 0 {
+		_, err = f.hear(ctx, ended, r.hear)
+	}
 	return err
 }
 
@@ -153,25 +160,32 @@ func over(lines []*line) bool {
 	return true
 }
 
-// reached is what came of the lines. A refusal is an error only when there is nothing else.
+// reached is what came of the lines. An error is one only when nothing was enough, and a refusal only when there is nothing else.
 func (g *group) reached(lines []*line) (r Reached, err error) {
+	var failed error
 	for _, l := range lines {
 		var refused *RefusedError
 		switch a := g.f.known(l.n); {
+		case a.N != 0 && g.enough(a):
+			r.Enough = append(r.Enough, len(r.Attempts))
+			r.Attempts = append(r.Attempts, a)
 		case errors.As(l.err, &refused) && refused.open:
 			r.Refused = append(r.Refused, TargetRefused{l.target, refused.Reason})
 			err = l.err
-		case l.err != nil:
-			return r, l.err
+		case errors.Is(l.err, ErrCanceled) && g.f.steer.end == nil: // it was not needed any more
+		case l.err != nil && failed == nil:
+			failed = l.err
 		case a.N != 0:
-			if g.enough(a) {
-				r.Enough = append(r.Enough, len(r.Attempts))
-			}
 			r.Attempts = append(r.Attempts, a)
 		}
 	}
-	if len(r.Attempts) > 0 {
-		err = nil
+	switch {
+	case len(r.Enough) > 0:
+		return r, nil
+	case failed != nil:
+		return r, failed
+	case len(r.Attempts) > 0:
+		return r, nil
 	}
 	return r, err
 }

@@ -41,8 +41,19 @@ func Tell(key string, value any) CallOption {
 	}
 }
 
+// Before gives a call up that could not be dialed by then, however it was held: Call returns a *RefusedError, and the flow may go
+// on. A call that is under way by then is heard out.
+func Before(t time.Time) CallOption { return func(r *request) { r.before = t.UTC() } }
+
+// ResultWithin lets CallAny wait, after the end of each call in which somebody may have spoken with the bot, for what the bot says of
+// it.
+func ResultWithin(d time.Duration) CallOption { return func(r *request) { r.hear = d } }
+
+func (r request) tooLate(now time.Time) bool { return !r.before.IsZero() && !now.Before(r.before) }
+
 // Reaction is what a flow does in mid-call. It may run activities; the call goes on meanwhile and cannot be hung up. It must not
-// use the flow's other methods that take a context, but for Note.
+// use the flow's other methods that take a context, but for Note and Do. A flow that has reacted is not continued in a new run: what
+// a reaction leaves in the flow's variables is in no journal.
 type Reaction func(workflow.Context, call.Attempt) error
 
 // OnAnswered reacts when it is first heard that a call was answered: at most once, and at the end of the call at the latest. The
@@ -64,7 +75,9 @@ func OnVerdict(do Reaction) CallOption {
 // request is one call as the flow wants it.
 type request struct {
 	dial      activities.DialoutInput
-	other     bool // another target than the contact's own
+	other     bool          // another target than the contact's own
+	before    time.Time     // when it is too late to dial; zero: never
+	hear      time.Duration // how long CallAny waits for the bot's result after the end
 	reactions []reaction
 }
 
@@ -107,7 +120,7 @@ var errSettled = errors.New("the last attempt has ended after all")
 //
 // The error is ErrCanceled, a *RefusedError, or that of a reaction.
 func (f *Flow) Call(ctx workflow.Context, options ...CallOption) (call.Attempt, error) {
-	return step(ctx, f, "Call", func() (call.Attempt, error) { return f.call(ctx, options) })
+	return step(ctx, f, "Call", func(ctx workflow.Context) (call.Attempt, error) { return f.call(ctx, options) })
 }
 
 func (f *Flow) call(ctx workflow.Context, options []CallOption) (call.Attempt, error) {
@@ -133,6 +146,9 @@ func (f *Flow) call(ctx workflow.Context, options []CallOption) (call.Attempt, e
 	f.add(attempt)
 	ended, err := f.awaitEnd(ctx, attempt.N, r.reactions)
 	f.tell(ended)
+	if err == nil && r.hear > 0 {
+		_, err = f.hear(ctx, ended, r.hear)
+	}
 	return ended, err
 }
 
@@ -157,7 +173,13 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 		return call.Attempt{}, temporal.NewNonRetryableApplicationError(
 			"nobody to call: start the run with a target, or name one with workflows.To", "Input", nil)
 	}
+	if f.status.Outcome != "" {
+		return call.Attempt{}, &RefusedError{Refusal: followup.Refusal{Outcome: f.status.Outcome, Reason: "the contact has its outcome", Rule: "flow " + f.name}}
+	}
 	for {
+		if r.dial.First == 0 {
+			f.renew(ctx) // nothing of this attempt is anywhere yet
+		}
 		if err := f.whilePaused(ctx); err != nil {
 			return call.Attempt{}, err
 		}
@@ -166,6 +188,10 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 		}
 		if r.dial.First == 0 && f.settledAfterAll() {
 			return call.Attempt{}, errSettled
+		}
+		if r.tooLate(workflow.Now(ctx)) {
+			return call.Attempt{}, &RefusedError{followup.Refusal{Outcome: call.OutcomeExpired, Rule: "flow " + f.name,
+				Reason: "not dialed before " + r.before.Format(time.RFC3339)}, true}
 		}
 		f.show(ctx, StateCalling, nil, fmt.Sprintf("Dialing attempt %d.", r.dial.N))
 		f.listen()
@@ -180,6 +206,9 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 		case result.Attempt != nil:
 			return *result.Attempt, nil
 		}
+		if !r.before.IsZero() && r.before.Before(result.Held.Until) {
+			result.Held.Until = r.before
+		}
 		if err := f.hold(ctx, r.dial, woken, *result.Held); err != nil {
 			return call.Attempt{}, err
 		}
@@ -190,8 +219,8 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 // key; so it may be retried for as long as the ledger or the worker is away. A flow that is canceled before the activity has
 // started dials nothing; one that has started is heard out.
 func (f *Flow) dialout(ctx workflow.Context, in activities.DialoutInput) (activities.DialoutResult, error) {
-	ctx, f.steer.abort = workflow.WithCancel(ctx)
-	defer func() { f.steer.abort = nil }()
+	ctx, done := f.withdrawable(ctx)
+	defer done()
 	f.steer.called = in.To.URI
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           DialTaskQueue,
@@ -202,10 +231,30 @@ func (f *Flow) dialout(ctx workflow.Context, in activities.DialoutInput) (activi
 	})
 	var result activities.DialoutResult
 	err := workflow.ExecuteActivity(ctx, activities.NameDialout, in).Get(ctx, &result)
-	if err != nil && ctx.Err() != nil {
+	if err == nil || ctx.Err() == nil {
+		return result, err
+	}
+	if temporal.IsCanceledError(err) { // it had not begun
+		f.notes = append(in.Notes, f.notes...)
+		return result, cmp.Or(f.steer.end, error(ErrCanceled))
+	}
+	// It had begun, and the server does not repeat what is canceled: the ledger knows whether a request has left.
+	if result.Attempt, err = f.look(ctx, in.N); err == nil && result.Attempt == nil {
 		err = cmp.Or(f.steer.end, error(ErrCanceled))
 	}
 	return result, err
+}
+
+// look asks the ledger for an attempt; nil: it was never cleared.
+func (f *Flow) look(ctx workflow.Context, n int) (*call.Attempt, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if workflow.GetVersion(ctx, "redial: a canceled dial is looked for", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return nil, nil
+	}
+	var found *call.Attempt
+	key := call.AttemptKey(f.info.WorkflowExecution.ID, f.info.FirstRunID, n)
+	err := workflow.ExecuteActivity(f.lightly(ctx, fmt.Sprintf("was attempt %d made?", n)), activities.NameLook, key).Get(ctx, &found)
+	return found, err
 }
 
 // hold sleeps until the hold ends, by its time or by a wake that came after the dial was asked for.
@@ -226,6 +275,8 @@ func (f *Flow) hold(ctx workflow.Context, d activities.DialoutInput, woken int, 
 // awaitEnd waits for the end of an attempt and runs the reactions to it. When nothing is heard until the call must be over, the
 // ledger gives it up and says what it is.
 func (f *Flow) awaitEnd(ctx workflow.Context, n int, reactions []reaction) (call.Attempt, error) {
+	reacting, done := f.withdrawable(ctx)
+	defer done()
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	// What the relay tells is settled; what the dial itself has learned may still be within the hold for a late verdict.
 	over := func() bool {
@@ -242,11 +293,11 @@ func (f *Flow) awaitEnd(ctx workflow.Context, n int, reactions []reaction) (call
 			if !heard {
 				return f.giveUp(ctx, n)
 			}
-			reactions, failed = f.run(ctx, n, reactions, failed)
+			reactions, failed = f.run(reacting, n, reactions, failed)
 		}
 		watchdog.stop()
 	}
-	_, failed = f.run(ctx, n, reactions, failed)
+	_, failed = f.run(reacting, n, reactions, failed)
 	return f.known(n), failed
 }
 
@@ -264,9 +315,13 @@ func due(reactions []reaction, a call.Attempt) bool {
 // that its end is awaited first.
 func (f *Flow) run(ctx workflow.Context, n int, reactions []reaction, failed error) (left []reaction, err error) {
 	for _, r := range reactions {
-		if a := f.known(n); !r.due(a) {
+		a := f.known(n)
+		if !r.due(a) {
 			left = append(left, r)
-		} else if err := r.do(ctx, a); err != nil && failed == nil {
+			continue
+		}
+		f.journal.past("react in mid-call")
+		if err := r.do(ctx, a); err != nil && failed == nil {
 			failed = fmt.Errorf("the reaction of attempt %d to %s: %w", n, r.name, err)
 		}
 	}

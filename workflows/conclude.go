@@ -16,7 +16,10 @@ import (
 // needs nothing more, people have been told where it escalates. What remains otherwise is to WaitForRetry and to Call. The
 // decision is made by the ledger and is in the history: it is never worked out again.
 func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision, error) {
-	return step(ctx, f, "Conclude", func() (d followup.Decision, err error) {
+	return step(ctx, f, "Conclude", func(ctx workflow.Context) (d followup.Decision, err error) {
+		if a.Key == "" {
+			return d, temporal.NewNonRetryableApplicationError("Flow.Conclude was given no attempt: call first", "Input", nil)
+		}
 		if f.steer.end == errOptedOut {
 			return d, errOptedOut // whatever became of the call, nothing follows it
 		}
@@ -55,21 +58,40 @@ func (f *Flow) conclusive() []call.Target {
 // Finish ends the contact with an outcome of the flow's own: the disposition that settles it, or one of the other outcomes. The
 // reason is for people. A contact that has its outcome keeps it.
 func (f *Flow) Finish(ctx workflow.Context, outcome call.Outcome, reason string) error {
-	_, err := step(ctx, f, "Finish", func() (struct{}, error) { return struct{}{}, f.finish(ctx, outcome, reason) })
+	_, err := step(ctx, f, "Finish", func(ctx workflow.Context) (struct{}, error) { return struct{}{}, f.finish(ctx, outcome, reason) })
 	return err
 }
 
 func (f *Flow) finish(ctx workflow.Context, outcome call.Outcome, reason string) error {
-	in := activities.FinishInput{WorkflowID: f.info.WorkflowExecution.ID, Outcome: outcome, Reason: reason, Notes: f.take()}
+	if !outcome.Valid() {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("Flow.Finish: %q is no outcome: take a disposition, or one of the outcomes of package call", outcome),
+			"Input", nil)
+	}
+	if f.status.Outcome != "" && len(f.notes) == 0 {
+		return nil // the first one stands
+	}
+	if f.status.Outcome != "" {
+		outcome, reason = f.status.Outcome, f.status.Reason
+	}
+	in := activities.FinishInput{WorkflowID: f.info.WorkflowExecution.ID, Outcome: outcome, Reason: reason, Notes: f.take(), Claim: f.unheardOf()}
 	if err := f.write(ctx, "outcome: "+string(outcome), activities.NameFinish, in, &outcome); err != nil {
 		return err
 	}
 	return f.done(ctx, outcome, reason, string(outcome))
 }
 
+// unheardOf is the contact for a ledger that may not know it, because nothing was dialed; nil: it does.
+func (f *Flow) unheardOf() *followup.Claim {
+	if len(f.attempts) > 0 {
+		return nil
+	}
+	c := f.claim(f.to.URI)
+	return &c
+}
+
 // Escalate tells people about the contact, with all that happened, and ends it. The reason is the headline of what they read.
 func (f *Flow) Escalate(ctx workflow.Context, reason string) error {
-	_, err := step(ctx, f, "Escalate", func() (struct{}, error) {
+	_, err := step(ctx, f, "Escalate", func(ctx workflow.Context) (struct{}, error) {
 		if err := f.escalate(ctx, reason, "flow "+f.name); err != nil || f.status.Outcome != "" {
 			return struct{}{}, err
 		}
@@ -81,7 +103,7 @@ func (f *Flow) Escalate(ctx workflow.Context, reason string) error {
 func (f *Flow) escalate(ctx workflow.Context, reason, rule string) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	f.show(ctx, StateEscalating, nil, "Escalating: "+reason+".")
-	in := activities.EscalateInput{Webhook: f.in.Policy.Escalate.Webhook, Notes: f.take(), Contact: followup.Escalated{
+	in := activities.EscalateInput{Webhook: f.in.Policy.Escalate.Webhook, Notes: f.take(), Claim: f.unheardOf(), Contact: followup.Escalated{
 		WorkflowID: f.info.WorkflowExecution.ID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, To: f.in.To.URI,
 		Reason: reason, Rule: rule, At: workflow.Now(ctx), Metadata: f.in.Metadata, Attempts: f.attempts}}
 	return workflow.ExecuteActivity(f.lightly(ctx, "escalate: "+reason), activities.NameEscalate, in).Get(ctx, nil)
@@ -101,6 +123,9 @@ func (f *Flow) end(ctx workflow.Context, err error) (call.Result, error) {
 	if err := workflow.Await(free, func() bool { f.listen(); return f.calls == 0 }); err != nil {
 		return call.Result{}, err
 	}
+	if workflow.IsContinueAsNewError(err) {
+		err = temporal.NewNonRetryableApplicationError("a call flow must not continue itself as new: its handle does so, between attempts", "ContinuedAsNew", nil)
+	}
 	failed, err := f.settle(free, err)
 	if err == nil {
 		err = failed
@@ -108,7 +133,10 @@ func (f *Flow) end(ctx workflow.Context, err error) (call.Result, error) {
 	if err != nil {
 		return call.Result{}, err
 	}
-	f.listen()
+	// What somebody has asked meanwhile is answered.
+	if err := workflow.Await(free, func() bool { f.listen(); return f.calls == 0 }); err != nil {
+		return call.Result{}, err
+	}
 	f.show(free, StateDone, nil, fmt.Sprintf("Done: **%s**. %s", f.status.Outcome, f.status.Reason))
 	return call.Result{WorkflowID: f.info.WorkflowExecution.ID, RunID: f.info.WorkflowExecution.RunID, Outcome: f.status.Outcome,
 		Escalated: f.status.Outcome == call.OutcomeEscalated, Reason: f.status.Reason, Attempts: f.attempts}, nil
@@ -149,7 +177,7 @@ func (f *Flow) cancel(ctx workflow.Context) error {
 		reason = f.steer.ending.words("canceled")
 	}
 	outcome := call.OutcomeCanceled
-	in := activities.FinishInput{WorkflowID: f.info.WorkflowExecution.ID, Outcome: outcome, Reason: reason, Notes: f.take()}
+	in := activities.FinishInput{WorkflowID: f.info.WorkflowExecution.ID, Outcome: outcome, Reason: reason, Notes: f.take(), Claim: f.unheardOf()}
 	if err := workflow.ExecuteActivity(f.lightly(ctx, reason), activities.NameFinish, in).Get(ctx, &outcome); err != nil {
 		return err
 	}

@@ -115,12 +115,12 @@ func run(ctx workflow.Context, name string, in Input, flow func(workflow.Context
 	if g := guardOf(ctx); g != nil {
 		g.flow = f
 	}
-	free, _ := workflow.NewDisconnectedContext(ctx)
+	free, _ := workflow.NewDisconnectedContext(inHandle(ctx))
 	if err := workflow.Await(free, func() bool { return returned || f.renewed != nil }); err != nil {
 		return call.Result{}, err
 	}
 	if f.renewed != nil {
 		return call.Result{}, guardOf(ctx).next(free, name, *f.renewed)
 	}
-	return f.end(ctx, err)
+	return f.end(inHandle(ctx), err)
 }

@@ -28,11 +28,13 @@ type Flow struct {
 	promised bool           // the next call is a callback
 	calls    int            // coroutines of CallAny that have a call
 	told     told
+	hinted   told             // the settled attempt for which a wait has ended early
 	early    []call.Attempt   // heard of before their dial was answered
 	ended    map[string]bool  // attempts, by their keys, whose end was heard
 	results  []call.BotResult // in the order of their arrival, the first of each attempt
 	notes    []followup.Note  // not written down yet
 	noted    int
+	wrote    int // notes of the flow's own, those of earlier runs included
 	status   Status
 
 	heard   workflow.ReceiveChannel // SignalAttempt
@@ -119,8 +121,9 @@ func (f *Flow) Outcome() call.Outcome { return f.status.Outcome }
 // shown by redial show. It must hold no number and no name.
 func (f *Flow) Note(ctx workflow.Context, text string) {
 	inFlow(ctx, "Note")
-	if f.journal.replaying() {
-		return // written in the run that made it
+	f.wrote++
+	if e := f.journal.earlier; e != nil && f.wrote <= e.Wrote {
+		return // made in an earlier run
 	}
 	f.noteDown(ctx, text)
 }
@@ -156,7 +159,7 @@ func inFlow(ctx workflow.Context, method string) {
 				"in the flow's own function", method))
 		}
 	}()
-	_ = workflow.Await(ctx, func() bool { return true }) // the cheapest thing that is forbidden there
+	_ = workflow.Await(inHandle(ctx), func() bool { return true }) // the cheapest thing that is forbidden there
 }
 
 // listen takes in every signal that has arrived.

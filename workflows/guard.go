@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/converter"
@@ -72,9 +73,16 @@ type outbound struct {
 	guard *guard
 }
 
+type handleKey struct{}
+
+// inHandle marks what the handle does for the flow: the journal has it.
+func inHandle(ctx workflow.Context) workflow.Context {
+	return workflow.WithValue(ctx, handleKey{}, true)
+}
+
 // past notes what the flow itself does, and its handle does not.
-func (o *outbound) past(what string) {
-	if f := o.guard.flow; f != nil && f.step == "" && f.calls == 0 {
+func (o *outbound) past(ctx workflow.Context, what string) {
+	if f := o.guard.flow; f != nil && ctx.Value(handleKey{}) == nil {
 		f.journal.past(what)
 	}
 }
@@ -96,6 +104,9 @@ func (o *outbound) GetVersion(ctx workflow.Context, id string, oldest, newest wo
 	j := &f.journal
 	for _, v := range j.versions {
 		if v.ID == id && v.Step <= len(j.steps) {
+			if v.Version < oldest || v.Version > newest {
+				panic(fmt.Sprintf("workflows: change %q has version %d in an earlier run, and this build knows versions %d to %d", id, v.Version, oldest, newest))
+			}
 			return v.Version
 		}
 	}
@@ -107,72 +118,108 @@ func (o *outbound) GetVersion(ctx workflow.Context, id string, oldest, newest wo
 	return v
 }
 
+func (o *outbound) Await(ctx workflow.Context, condition func() bool) error {
+	o.past(ctx, "await something")
+	return o.Next.Await(ctx, condition)
+}
+
+func (o *outbound) SetUpdateHandler(ctx workflow.Context, name string, handler any, options workflow.UpdateHandlerOptions) error {
+	o.past(ctx, "listen for update "+name)
+	return o.Next.SetUpdateHandler(ctx, name, handler, options)
+}
+
+func (o *outbound) GetSignalChannelWithOptions(ctx workflow.Context, name string, options workflow.SignalChannelOptions) workflow.ReceiveChannel {
+	o.past(ctx, "listen for signal "+name)
+	return o.Next.GetSignalChannelWithOptions(ctx, name, options)
+}
+
+func (o *outbound) SignalChildWorkflow(ctx workflow.Context, workflowID, name string, arg any) workflow.Future {
+	o.past(ctx, "signal a child workflow")
+	return o.Next.SignalChildWorkflow(ctx, workflowID, name, arg)
+}
+
+func (o *outbound) RequestCancelExternalWorkflow(ctx workflow.Context, workflowID, runID string) workflow.Future {
+	o.past(ctx, "cancel another workflow")
+	return o.Next.RequestCancelExternalWorkflow(ctx, workflowID, runID)
+}
+
+func (o *outbound) SideEffectWithOptions(ctx workflow.Context, options workflow.SideEffectOptions, do func(workflow.Context) any) converter.EncodedValue {
+	o.past(ctx, "have a side effect")
+	return o.Next.SideEffectWithOptions(ctx, options, do)
+}
+
+func (o *outbound) MutableSideEffectWithOptions(ctx workflow.Context, id string, options workflow.MutableSideEffectOptions, do func(workflow.Context) any,
+	equal func(a, b any) bool) converter.EncodedValue {
+	o.past(ctx, "have a side effect")
+	return o.Next.MutableSideEffectWithOptions(ctx, id, options, do, equal)
+}
+
 func (o *outbound) Go(ctx workflow.Context, name string, do func(workflow.Context)) workflow.Context {
-	o.past("start a coroutine")
+	o.past(ctx, "start a coroutine")
 	return o.Next.Go(ctx, name, do)
 }
 
 func (o *outbound) ExecuteActivity(ctx workflow.Context, activity string, args ...any) workflow.Future {
-	o.past("run activity " + activity)
+	o.past(ctx, "run activity "+activity)
 	return o.Next.ExecuteActivity(ctx, activity, args...)
 }
 
 func (o *outbound) ExecuteLocalActivity(ctx workflow.Context, activity string, args ...any) workflow.Future {
-	o.past("run local activity " + activity)
+	o.past(ctx, "run local activity "+activity)
 	return o.Next.ExecuteLocalActivity(ctx, activity, args...)
 }
 
 func (o *outbound) ExecuteChildWorkflow(ctx workflow.Context, child string, args ...any) workflow.ChildWorkflowFuture {
-	o.past("run child workflow " + child)
+	o.past(ctx, "run child workflow "+child)
 	return o.Next.ExecuteChildWorkflow(ctx, child, args...)
 }
 
 func (o *outbound) ExecuteNexusOperation(ctx workflow.Context, in interceptor.ExecuteNexusOperationInput) workflow.NexusOperationFuture {
-	o.past("run a Nexus operation")
+	o.past(ctx, "run a Nexus operation")
 	return o.Next.ExecuteNexusOperation(ctx, in)
 }
 
 func (o *outbound) NewTimerWithOptions(ctx workflow.Context, d time.Duration, options workflow.TimerOptions) workflow.Future {
-	o.past("start a timer")
+	o.past(ctx, "start a timer")
 	return o.Next.NewTimerWithOptions(ctx, d, options)
 }
 
 func (o *outbound) NewTimer(ctx workflow.Context, d time.Duration) workflow.Future {
-	o.past("start a timer")
+	o.past(ctx, "start a timer")
 	return o.Next.NewTimer(ctx, d)
 }
 
 func (o *outbound) Sleep(ctx workflow.Context, d time.Duration) error {
-	o.past("sleep")
+	o.past(ctx, "sleep")
 	return o.Next.Sleep(ctx, d)
 }
 
 func (o *outbound) AwaitWithTimeout(ctx workflow.Context, timeout time.Duration, condition func() bool) (bool, error) {
-	o.past("await something")
+	o.past(ctx, "await something")
 	return o.Next.AwaitWithTimeout(ctx, timeout, condition)
 }
 
 func (o *outbound) AwaitWithOptions(ctx workflow.Context, options workflow.AwaitOptions, condition func() bool) (bool, error) {
-	o.past("await something")
+	o.past(ctx, "await something")
 	return o.Next.AwaitWithOptions(ctx, options, condition)
 }
 
 func (o *outbound) GetSignalChannel(ctx workflow.Context, name string) workflow.ReceiveChannel {
-	o.past("listen for signal " + name)
+	o.past(ctx, "listen for signal "+name)
 	return o.Next.GetSignalChannel(ctx, name)
 }
 
 func (o *outbound) SignalExternalWorkflow(ctx workflow.Context, workflowID, runID, name string, arg any) workflow.Future {
-	o.past("signal another workflow")
+	o.past(ctx, "signal another workflow")
 	return o.Next.SignalExternalWorkflow(ctx, workflowID, runID, name, arg)
 }
 
 func (o *outbound) SideEffect(ctx workflow.Context, do func(workflow.Context) any) converter.EncodedValue {
-	o.past("have a side effect")
+	o.past(ctx, "have a side effect")
 	return o.Next.SideEffect(ctx, do)
 }
 
 func (o *outbound) MutableSideEffect(ctx workflow.Context, id string, do func(workflow.Context) any, equal func(a, b any) bool) converter.EncodedValue {
-	o.past("have a side effect")
+	o.past(ctx, "have a side effect")
 	return o.Next.MutableSideEffect(ctx, id, do, equal)
 }

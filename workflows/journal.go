@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 // Earlier is what the runs before this one have done, of a flow that was continued in a new run.
 type Earlier struct {
-	StartedAt time.Time        `json:"started_at"` // of the first run
+	StartedAt time.Time        `json:"started_at"` // when the first run's first task was done
 	Steps     []Step           `json:"steps"`
 	Versions  []Version        `json:"versions,omitempty"`
 	Attempts  []call.Attempt   `json:"attempts,omitempty"` // as they were last heard of
@@ -25,12 +26,14 @@ type Earlier struct {
 	Notes     []followup.Note  `json:"notes,omitempty"` // not written down yet
 	Noted     int              `json:"noted,omitempty"`
 	Paused    *Steering        `json:"paused,omitempty"`
+	Wrote     int              `json:"wrote,omitempty"` // notes of the flow's own
 }
 
 // Step is what one method of the flow came to.
 type Step struct {
 	Method   string          `json:"method"`
-	At       time.Time       `json:"at"` // when it returned
+	Of       string          `json:"of,omitempty"` // the activity of Do
+	At       time.Time       `json:"at"`           // when it returned
 	Value    json.RawMessage `json:"value,omitempty"`
 	Attempts []call.Attempt  `json:"attempts,omitempty"` // those that are new or have changed since the step before
 	Results  int             `json:"results,omitempty"`  // how many of the bot had been heard
@@ -56,7 +59,9 @@ type journal struct {
 	values   []any // of this run's steps, not yet encoded
 	versions []Version
 	seqs     map[int]int64 // of each attempt, when the last step was recorded
+	began    time.Time     // the first run
 	now      time.Time     // while earlier steps are gone through: when the last of them returned
+	told     bool          // that it is not continued
 	own      string        // what the flow has done past its handle, so that it cannot be gone through again
 }
 
@@ -65,10 +70,11 @@ func (j *journal) replaying() bool { return j.earlier != nil && len(j.steps) < l
 
 // begin takes up what earlier runs have left.
 func (f *Flow) begin(ctx workflow.Context) {
-	f.journal = journal{earlier: f.in.Earlier, seqs: map[int]int64{}}
+	f.journal = journal{earlier: f.in.Earlier, seqs: map[int]int64{}, began: workflow.Now(ctx)}
 	f.in.Earlier = nil
 	if e := f.journal.earlier; e != nil {
-		f.journal.now, f.journal.versions = e.StartedAt, e.Versions
+		f.journal.began, f.journal.now, f.journal.versions = e.StartedAt, e.StartedAt, e.Versions
+		f.notes, f.noted, f.steer.paused = e.Notes, e.Noted, e.Paused
 		f.caughtUp()
 	}
 }
@@ -82,35 +88,39 @@ func (f *Flow) caughtUp() {
 	for _, a := range e.Attempts {
 		f.add(a)
 	}
-	f.results, f.notes, f.noted, f.steer.paused = e.Results, e.Notes, e.Noted, e.Paused
+	f.results = e.Results
 }
 
 // step is one of the flow's methods: what it came to in an earlier run, or else what do comes to.
-func step[T any](ctx workflow.Context, f *Flow, method string, do func() (T, error)) (value T, err error) {
+func step[T any](ctx workflow.Context, f *Flow, method string, do func(workflow.Context) (T, error)) (T, error) {
+	return stepOf(ctx, f, method, "", do)
+}
+
+func stepOf[T any](ctx workflow.Context, f *Flow, method, of string, do func(workflow.Context) (T, error)) (value T, err error) {
 	defer f.enter(ctx, method)()
 	if f.journal.replaying() {
-		s := f.again(method)
+		s := f.again(method, of)
 		if err := decode(s.Value, &value); err != nil {
 			panic(fmt.Sprintf("workflows: step %d of the earlier runs, Flow.%s, cannot be read: %v", len(f.journal.steps), method, err))
 		}
 		return value, nil
 	}
-	if value, err = do(); err != nil {
+	if value, err = do(inHandle(ctx)); err != nil {
 		// What the flow does about an error is not in the journal.
 		f.journal.past("go on after an error of Flow." + method)
 		return value, err
 	}
-	f.record(method, workflow.Now(ctx), value)
+	f.record(method, of, workflow.Now(ctx), value)
 	return value, nil
 }
 
 // again is the next step of the earlier runs.
-func (f *Flow) again(method string) Step {
+func (f *Flow) again(method, of string) Step {
 	j := &f.journal
 	s := j.earlier.Steps[len(j.steps)]
-	if s.Method != method {
-		panic(fmt.Sprintf("workflows: step %d of the flow was Flow.%s in an earlier run and is Flow.%s in this build: gate the change with "+
-			"workflow.GetVersion", len(j.steps)+1, s.Method, method))
+	if s.Method != method || s.Of != "" && s.Of != of {
+		panic(fmt.Sprintf("workflows: step %d of the flow was Flow.%s%s in an earlier run and is Flow.%s%s in this build: gate the change with "+
+			"workflow.GetVersion", len(j.steps)+1, s.Method, parenthesized(s.Of), method, parenthesized(of)))
 	}
 	j.steps, j.values = append(j.steps, s), append(j.values, nil)
 	j.now = s.At
@@ -124,9 +134,16 @@ func (f *Flow) again(method string) Step {
 	return s
 }
 
-func (f *Flow) record(method string, at time.Time, value any) {
+func parenthesized(activity string) string {
+	if activity == "" {
+		return ""
+	}
+	return " (" + activity + ")"
+}
+
+func (f *Flow) record(method, of string, at time.Time, value any) {
 	j := &f.journal
-	s := Step{Method: method, At: at, Results: len(f.results), Numbered: f.numbered, Told: f.told, To: f.to, Promised: f.promised, Outcome: f.status.Outcome, Reason: f.status.Reason}
+	s := Step{Method: method, Of: of, At: at, Results: len(f.results), Numbered: f.numbered, Told: f.told, To: f.to, Promised: f.promised, Outcome: f.status.Outcome, Reason: f.status.Reason}
 	for _, a := range f.attempts {
 		if seq, known := j.seqs[a.N]; !known || seq != a.Seq {
 			s.Attempts = append(s.Attempts, a)
@@ -150,7 +167,14 @@ const maxEarlier = 1 << 20
 // return then. It is called between attempts, where a flow waits.
 func (f *Flow) renew(ctx workflow.Context) {
 	g := guardOf(ctx)
-	if g == nil || f.journal.own != "" || f.calls > 0 || f.stopped(ctx) != nil || f.steer.moved != nil || !g.due(f.info) {
+	if g == nil || f.calls > 0 || f.stopped(ctx) != nil || f.steer.moved != nil || !g.due(f.info) {
+		return
+	}
+	if f.journal.own != "" {
+		if !f.journal.told {
+			workflow.GetLogger(ctx).Warn("the run is not continued in a new one: its flow did something past its handle", "did", f.journal.own)
+			f.journal.told = true
+		}
 		return
 	}
 	f.listen()
@@ -171,10 +195,8 @@ func (f *Flow) renew(ctx workflow.Context) {
 // earlier is what the next run has to know.
 func (f *Flow) earlier(ctx workflow.Context) *Earlier {
 	j := &f.journal
-	e := &Earlier{StartedAt: f.info.WorkflowStartTime, Versions: j.versions, Attempts: f.attempts, Results: f.results, Notes: f.notes, Noted: f.noted, Paused: f.steer.paused}
-	if j.earlier != nil {
-		e.StartedAt = j.earlier.StartedAt
-	}
+	e := &Earlier{StartedAt: j.began, Versions: j.versions, Attempts: f.attempts, Results: f.results, Notes: f.notes, Noted: f.noted, Wrote: f.wrote,
+		Paused: f.steer.paused}
 	for i, s := range j.steps {
 		if s.Value == nil {
 			value, err := encode(j.values[i])
@@ -204,11 +226,21 @@ func (f *Flow) Do(ctx workflow.Context, activity any, out any, args ...any) erro
 	if o := workflow.GetActivityOptions(ctx); o.StartToCloseTimeout == 0 && o.ScheduleToCloseTimeout == 0 {
 		ctx = workflow.WithStartToCloseTimeout(ctx, time.Minute)
 	}
-	if f.step != "" { // in a reaction: part of the step that reacts
-		return workflow.ExecuteActivity(ctx, activity, args...).Get(ctx, out)
+	ctx, done := f.withdrawable(ctx)
+	defer done()
+	run := func(ctx workflow.Context) error {
+		err := workflow.ExecuteActivity(ctx, activity, args...).Get(ctx, out)
+		if err != nil && ctx.Err() != nil {
+			return cmp.Or(f.steer.end, error(ErrCanceled))
+		}
+		return err
 	}
-	value, err := step(ctx, f, "Do", func() (json.RawMessage, error) {
-		if err := workflow.ExecuteActivity(ctx, activity, args...).Get(ctx, out); err != nil {
+	if f.step != "" { // in a reaction: part of the step that reacts
+		return run(inHandle(ctx))
+	}
+	name, _ := activityName(activity)
+	value, err := stepOf(ctx, f, "Do", name, func(ctx workflow.Context) (json.RawMessage, error) {
+		if err := run(ctx); err != nil {
 			return nil, err
 		}
 		return encode(out)

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -93,15 +94,27 @@ func (f *Flow) mayGoOn(ctx workflow.Context) error {
 	return &RefusedError{Refusal: *refused}
 }
 
+// newlySettled is settledAfterAll, once: a flow that waits on although it was told is left to wait.
+func (f *Flow) newlySettled() bool {
+	if !f.settledAfterAll() {
+		return false
+	}
+	last := f.Last()
+	now := told{last.N, last.Disposition}
+	news := f.hinted != now
+	f.hinted = now
+	return news
+}
+
 // WaitForRetry sleeps until the next attempt is due, as the policy has decided. It returns early when the end of an attempt that
 // was unknown is heard after all: the next Call returns that attempt and dials nothing. When the contact must not be called any more it
 // returns a *RefusedError at once.
 func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
-	_, err := step(ctx, f, "WaitForRetry", func() (struct{}, error) {
+	_, err := step(ctx, f, "WaitForRetry", func(ctx workflow.Context) (struct{}, error) {
 		f.renew(ctx)
 		f.show(ctx, StateWaiting, &followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At},
 			fmt.Sprintf("%s. Attempt %d at **%s** (%s).", d.Reason, f.numbered+1, d.At.Format(time.RFC3339), d.Rule))
-		return struct{}{}, f.rest(ctx, *f.status.Wait, d.Reason, f.settledAfterAll)
+		return struct{}{}, f.rest(ctx, *f.status.Wait, d.Reason, f.newlySettled)
 	})
 	return err
 }
@@ -110,7 +123,7 @@ func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
 // no name. Like WaitForRetry it returns early when an attempt that was unknown has ended after all, when somebody asks to call
 // now, and when the contact must not be called any more.
 func (f *Flow) Hold(ctx workflow.Context, until time.Time, reason string) error {
-	_, err := step(ctx, f, "Hold", func() (struct{}, error) {
+	_, err := step(ctx, f, "Hold", func(ctx workflow.Context) (struct{}, error) {
 		f.renew(ctx)
 		if err := f.stopped(ctx); err != nil {
 			return struct{}{}, err
@@ -119,7 +132,7 @@ func (f *Flow) Hold(ctx workflow.Context, until time.Time, reason string) error 
 		if err := f.say(ctx, StateWaiting, h); err != nil {
 			return struct{}{}, err
 		}
-		return struct{}{}, f.rest(ctx, h, reason, f.settledAfterAll)
+		return struct{}{}, f.rest(ctx, h, reason, f.newlySettled)
 	})
 	return err
 }
@@ -135,20 +148,22 @@ func (f *Flow) Result(a call.Attempt) call.BotResult {
 // AwaitResult waits for what the bot says of an attempt, for the given time at most, and returns the zero BotResult when it
 // says nothing. It returns at once when the bot has said so in mid-call, and when nobody can have spoken with it.
 func (f *Flow) AwaitResult(ctx workflow.Context, a call.Attempt, atMost time.Duration) (call.BotResult, error) {
-	return step(ctx, f, "AwaitResult", func() (call.BotResult, error) {
+	return step(ctx, f, "AwaitResult", func(ctx workflow.Context) (call.BotResult, error) { return f.hear(ctx, a, atMost) })
+}
+
+func (f *Flow) hear(ctx workflow.Context, a call.Attempt, atMost time.Duration) (call.BotResult, error) {
+	said := func() bool {
 		f.listen()
-		if f.resultOf(a.Key) == nil && a.Disposition.Conversation() && atMost > 0 {
-			at := workflow.Now(ctx).Add(atMost)
-			wait := followup.Hold{Reason: followup.ReasonResult, Rule: fmt.Sprintf("%s: the bot has %s to say what came of it", f.name, atMost), Until: at}
-			f.show(ctx, StateCalling, &wait, fmt.Sprintf("Attempt %d has ended; the bot's result is awaited until **%s**.", a.N, at.Format(time.RFC3339)))
-			_, err := f.sleep(ctx, at, fmt.Sprintf("the bot's result of attempt %d", a.N), func() bool {
-				f.listen()
-				return f.resultOf(a.Key) != nil
-			})
-			if err != nil {
-				return call.BotResult{}, err
-			}
+		disposition := cmp.Or(f.known(a.N).Disposition, a.Disposition)
+		return f.resultOf(a.Key) != nil || disposition != "" && !disposition.Conversation()
+	}
+	if atMost > 0 && !said() {
+		at := workflow.Now(ctx).Add(atMost)
+		wait := followup.Hold{Reason: followup.ReasonResult, Rule: fmt.Sprintf("%s: the bot has %s to say what came of it", f.name, atMost), Until: at}
+		f.show(ctx, StateCalling, &wait, fmt.Sprintf("The bot's result of attempt %d is awaited until **%s**.", a.N, at.Format(time.RFC3339)))
+		if _, err := f.sleep(ctx, at, fmt.Sprintf("the bot's result of attempt %d", a.N), said); err != nil {
+			return call.BotResult{}, err
 		}
-		return f.Result(a), nil
-	})
+	}
+	return f.Result(a), nil
 }

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"redial/activities"
@@ -56,14 +58,14 @@ func (s Steering) words(done string) string {
 
 // steering is what people have asked of the flow.
 type steering struct {
-	paused *Steering           // nil: it is not paused
-	ending *Steering           // nil: nobody has asked it to end
-	end    error               // how it is to end: ErrCanceled or errOptedOut
-	calls  int                 // how often it was asked to call now
-	moved  *Steering           // a new time that the flow has not heard of yet
-	wait   *followup.Hold      // what it sleeps for; nil: it does not sleep
-	abort  workflow.CancelFunc // withdraws a dial that has not begun; nil: there is none
-	called string              // the target dialed last
+	paused *Steering              // nil: it is not paused
+	ending *Steering              // nil: nobody has asked it to end
+	end    error                  // how it is to end: ErrCanceled or errOptedOut
+	calls  int                    // how often it was asked to call now
+	moved  *Steering              // a new time that the flow has not heard of yet
+	wait   *followup.Hold         // what it sleeps for; nil: it does not sleep
+	aborts []*workflow.CancelFunc // withdraw what may be withdrawn: dials that have not begun, activities of the flow's own
+	called string                 // the target dialed last
 }
 
 // errOptedOut ends a flow whose recipient does not want to be called.
@@ -89,10 +91,23 @@ func (f *Flow) steerable(ctx workflow.Context) error {
 		handle := func(ctx workflow.Context, s Steering) (Status, error) {
 			f.calls++ // the run waits for what is under way here
 			defer func() { f.calls-- }()
-			return f.current(), u.do(ctx, s)
+			// A run that was continued has to stand where the one before it stood.
+			if err := workflow.Await(inHandle(ctx), func() bool { return !f.journal.replaying() }); err != nil {
+				return f.current(), err
+			}
+			if err := f.refuse(workflow.Now(ctx), s, u.refuse); err != nil {
+				return f.current(), temporal.NewApplicationError(err.Error(), "Refused")
+			}
+			err := u.do(inHandle(ctx), s)
+			return f.current(), err
 		}
 		err := workflow.SetUpdateHandlerWithOptions(ctx, u.name, handle, workflow.UpdateHandlerOptions{
-			Validator: func(ctx workflow.Context, s Steering) error { return f.refuse(workflow.Now(ctx), s, u.refuse) }})
+			Validator: func(ctx workflow.Context, s Steering) error {
+				if f.journal.replaying() {
+					return s.validate()
+				}
+				return f.refuse(workflow.Now(ctx), s, u.refuse)
+			}})
 		if err != nil {
 			return err
 		}
@@ -201,8 +216,17 @@ func (f *Flow) cancelBy(_ workflow.Context, s Steering) error {
 // stop ends the flow, as soon as nothing is in the air.
 func (f *Flow) stop(end error, s Steering) {
 	f.steer.ending, f.steer.end = &s, end
-	if f.steer.abort != nil {
-		f.steer.abort()
+	for _, abort := range f.steer.aborts {
+		(*abort)()
+	}
+}
+
+// withdrawable is a context that ends when somebody asks the flow to end, until done is called.
+func (f *Flow) withdrawable(ctx workflow.Context) (withdrawable workflow.Context, done func()) {
+	ctx, abort := workflow.WithCancel(ctx)
+	f.steer.aborts = append(f.steer.aborts, &abort)
+	return ctx, func() {
+		f.steer.aborts = slices.DeleteFunc(f.steer.aborts, func(a *workflow.CancelFunc) bool { return a == &abort })
 	}
 }
 

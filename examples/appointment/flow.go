@@ -37,7 +37,7 @@ const calls = 6
 func Remind(ctx workflow.Context, f *workflows.Flow, a Appointment) error {
 	latest := a.At.Add(-notice)
 	for range calls {
-		attempt, err := f.Call(ctx, workflows.Tell("subject", a.Subject), workflows.Tell("at", a.At))
+		attempt, err := f.Call(ctx, workflows.Before(latest), workflows.Tell("subject", a.Subject), workflows.Tell("at", a.At))
 		if err != nil {
 			return err
 		}

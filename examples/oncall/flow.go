@@ -55,7 +55,7 @@ func RaiseAlarm(ctx workflow.Context, f *workflows.Flow, i Incident) error {
 			}
 		}
 	}
-	reached, err := f.CallAny(ctx, workflows.AtOnce, targets(i.OnCall), accepted, about)
+	reached, err := f.CallAny(ctx, workflows.AtOnce, targets(i.OnCall), accepted, about, workflows.ResultWithin(5*time.Second))
 	if err != nil {
 		return err
 	}

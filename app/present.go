@@ -1,0 +1,230 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"redial/followup"
+	"redial/ledger"
+)
+
+// waitsFor says why a contact waits, for each reason of the closed list.
+var waitsFor = map[followup.Reason]string{
+	followup.ReasonLinesBusy:   "every line of the account carries a call",
+	followup.ReasonRate:        "the account has made as many dials as it may in its time",
+	followup.ReasonNumber:      "another call to the same number is under way, or may be",
+	followup.ReasonThrottled:   "the gateway said that the account is over a limit",
+	followup.ReasonUnreachable: "the last requests placed no call, and the way to the gateway is to blame",
+	followup.ReasonRetry:       "the policy waits before the next attempt",
+	followup.ReasonCall:        "an attempt is under way",
+	followup.ReasonWindow:      "the calling window is closed, by a clock of the recipient",
+	followup.ReasonLimit:       "there were as many calls as there may be in a time",
+	followup.ReasonQuiet:       "something has happened that is followed by a time without calls",
+	followup.ReasonResult:      "the bot has yet to say what the call came to",
+	followup.ReasonPaused:      "somebody has paused it",
+	followup.ReasonRescheduled: "somebody has asked for another time",
+	followup.ReasonFlow:        "its flow waits by its own choice",
+}
+
+// print prints the contact for a person: how it stands now, and its story.
+func (s shown) print(w io.Writer, now time.Time, c clock) {
+	field := func(name, text string) { fmt.Fprintf(w, "%-8s %s\n", name, text) }
+	field("contact", s.ContactID)
+	field("workflow", s.WorkflowID)
+	field("opened", c.full(s.OpenedAt))
+	field("times", c.name(now))
+	switch {
+	case s.Outcome != "":
+		field("outcome", s.ended(c))
+	case s.Wait != nil:
+		name := "now"
+		for _, line := range s.present(now, c) {
+			field(name, line)
+			name = ""
+		}
+	}
+	s.printRun(field)
+	for _, made := range s.Suppressed {
+		fmt.Fprintln(w, describeSuppression(made))
+	}
+	if s.Escalation != nil {
+		field("people", s.told(c))
+	}
+	fmt.Fprintf(w, "\n%s", s.story(now, c))
+}
+
+// printRun tells what the run itself says, or that it says nothing.
+func (s shown) printRun(field func(name, text string)) {
+	switch {
+	case s.Outcome != "":
+	case s.Run == nil:
+		field("run", "it did not answer: this is what the ledger knows")
+	default:
+		field("run", string(s.Run.State))
+	}
+}
+
+// ended is how the contact ended, and why.
+func (s shown) ended(c clock) string {
+	text := fmt.Sprintf("%s, %s, after %s", s.Outcome, c.full(s.ClosedAt), counting(len(s.Attempts), "attempt"))
+	if s.Reason != "" {
+		text += ": " + plainLine(s.Reason)
+	}
+	return text + "  [" + s.Rule + "]"
+}
+
+func counting(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// wait is what the contact waits for. What the run waits for in a call is known to nobody else.
+func (s shown) wait() followup.Hold {
+	if s.Run != nil && s.Run.Wait != nil && s.Run.Wait.Reason == followup.ReasonResult {
+		return *s.Run.Wait
+	}
+	return *s.Wait
+}
+
+// present is what an open contact does now: until when, why, under which rule, and what would end that earlier.
+func (s shown) present(now time.Time, c clock) []string {
+	h := s.wait()
+	if h.Reason == followup.ReasonPaused {
+		return s.pausedNow(h, now, c)
+	}
+	why := fmt.Sprintf("because %s (%s),", waitsFor[h.Reason], h.Reason)
+	rule := fmt.Sprintf("under the rule [%s]", plainLine(h.Rule))
+	if s.overdue(now) {
+		return []string{
+			fmt.Sprintf("it waits for a worker: since %s its wait is over, and its flow has not gone on;", c.full(h.Until)),
+			"it waited " + why, rule}
+	}
+	lines := []string{s.until(h, now, c), why, rule}
+	if e := s.earlier(h); e != "" {
+		lines[2] += ","
+		lines = append(lines, e)
+	}
+	return lines
+}
+
+// until says until when it waits, and what follows.
+func (s shown) until(h followup.Hold, now time.Time, c clock) string {
+	switch {
+	case h.Reason == followup.ReasonCall || h.Reason == followup.ReasonResult:
+		return fmt.Sprintf("it waits until %s at the latest,", c.due(h.Until, now))
+	case !h.NotBefore.IsZero():
+		return fmt.Sprintf("it is not called before %s, and then in its turn,", c.due(h.NotBefore, now))
+	case h.Queued:
+		return fmt.Sprintf("it waits in the queue until %s at the latest,", c.due(h.Until, now))
+	}
+	return fmt.Sprintf("it waits until %s, and then asks for leave to make attempt %d,", c.due(h.Until, now), len(s.Attempts)+1)
+}
+
+// untilWhen says when a wait ends.
+func untilWhen(h followup.Hold) string {
+	if !h.NotBefore.IsZero() {
+		return "until " + stamp(h.NotBefore) + ", then in its turn"
+	}
+	return "until " + stamp(h.Until) + " at the latest"
+}
+
+// earlier is what would end the wait before its time.
+func (s shown) earlier(h followup.Hold) string {
+	switch {
+	case h.Reason == followup.ReasonRetry || h.Reason == followup.ReasonRescheduled || h.Reason == followup.ReasonFlow:
+		return fmt.Sprintf("or until somebody asks for another time: redial call-now %[1]s, redial reschedule %[1]s (the rules for calling hold then, too)", s.id())
+	case h.Queued && !h.NotBefore.IsZero():
+		return "and nothing ends that earlier but a change of the rule: redial call-now does not lift it"
+	case h.Event != "":
+		return "or until " + h.Event
+	}
+	return ""
+}
+
+// pausedNow is what a paused contact does: who has paused it, and what it would do.
+func (s shown) pausedNow(h followup.Hold, now time.Time, c clock) []string {
+	lines := []string{fmt.Sprintf("it is %s;", plainLine(h.Rule)), fmt.Sprintf("it is not called until somebody resumes it (%s): redial resume %s", h.Reason, s.id())}
+	if since := s.pausedSince(); !since.IsZero() {
+		lines[0] = fmt.Sprintf("since %s it is %s;", c.full(since), plainLine(h.Rule))
+	}
+	d := s.before(followup.ReasonPaused)
+	switch {
+	case d == nil:
+		return lines
+	case d.Until.After(now):
+		return append(lines, fmt.Sprintf("resumed before that, it waits until %s  [%s]", c.due(d.Until, now), d.Rule))
+	}
+	return append(lines, fmt.Sprintf("its next attempt was due at %s  [%s]", c.full(d.Until), d.Rule))
+}
+
+// id is how commands name the contact.
+func (s shown) id() string { return inList(s.WorkflowID, s.ContactID, s.Campaign) }
+
+// pausedSince is when the contact was paused; zero: nobody has written it down yet.
+func (s shown) pausedSince() (at time.Time) {
+	for _, d := range s.Decisions {
+		if d.Kind == kindHeld && d.Reason == string(followup.ReasonPaused) {
+			at = d.At
+		}
+	}
+	return at
+}
+
+// before is the last wait, or decision to wait, for another reason.
+func (s shown) before(reason followup.Reason) *ledger.Decision {
+	for i := len(s.Decisions) - 1; i >= 0; i-- {
+		d := &s.Decisions[i]
+		if d.Reason != string(reason) && !d.Until.IsZero() {
+			return d
+		}
+	}
+	return nil
+}
+
+// overdue tells whether what an open contact waits for has happened, and only its flow is still to notice.
+func (s shown) overdue(now time.Time) bool {
+	const slack = 10 * time.Second
+	if s.Wait.Until.IsZero() {
+		return false
+	}
+	if s.Wait.Reason == followup.ReasonCall && len(s.Attempts) > 0 {
+		last := s.Attempts[len(s.Attempts)-1]
+		return last.Disposition != "" && now.After(last.SettledAt.Add(slack))
+	}
+	return now.After(s.Wait.Until.Add(slack))
+}
+
+// told is where the word to people stands.
+func (s shown) told(c clock) string {
+	e := s.Escalation
+	switch {
+	case !e.AckedAt.IsZero():
+		return "have seen to it: " + acknowledged(*e) + ", " + c.full(e.AckedAt)
+	case e.URL == "":
+		return "have not seen to it yet; it is in the inbox: redial escalations list"
+	case !e.DeliveredAt.IsZero():
+		return fmt.Sprintf("were told at %s, %s", e.URL, c.full(e.DeliveredAt))
+	case e.LastError == "":
+		return fmt.Sprintf("are being told at %s", e.URL)
+	}
+	return fmt.Sprintf("could not be told yet at %s: %s (%s, the next at %s)", e.URL, plainLine(e.LastError), tries(e.Tries), c.full(e.NextTryAt))
+}
+
+func tries(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return fmt.Sprintf("%d tries", n)
+}
+
+// acknowledged is who has seen to an escalation, and what they have noted.
+func acknowledged(e ledger.Escalation) string {
+	text := plainLine(e.AckedBy)
+	if e.AckedNote != "" {
+		text += ": " + plainLine(e.AckedNote)
+	}
+	return text
+}

@@ -1,0 +1,323 @@
+package app
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"redial/call"
+	"redial/followup"
+	"redial/internal/timeline"
+	"redial/koreai"
+	"redial/ledger"
+	"redial/phone"
+)
+
+// happening is one line of a contact's story.
+type happening struct {
+	at    time.Time
+	n     int // of the attempt; 0: none
+	kind  string
+	text  string
+	rule  string
+	until time.Time
+	// again is how often the same was said in a row after this, at last until, and at.
+	again int
+	last  time.Time
+}
+
+// Kinds of happenings, and of decisions of the ledger that are told in another way.
+const (
+	kindDial    = "dial"
+	kindHeard   = "heard"
+	kindAnswer  = "answered"
+	kindEnd     = "end"
+	kindHeld    = "held"
+	kindNote    = "note"
+	kindOutcome = "outcome"
+)
+
+// inOrder puts what happened at the same moment into the order in which one follows from the other.
+var inOrder = []string{kindDial, kindHeard, kindAnswer, "no call", "in doubt", kindEnd, "result"}
+
+// rank is the place among what happened at the same moment.
+func (h happening) rank() int {
+	if i := slices.Index(inOrder, h.kind); i >= 0 {
+		return i
+	}
+	if h.kind == kindOutcome {
+		return len(inOrder) + 1
+	}
+	return len(inOrder)
+}
+
+// story is all that happened to the contact, in order, up to now.
+func (s shown) story(now time.Time, c clock) string {
+	all := slices.Concat(s.decided(), s.heard(), s.attempted(), s.people())
+	slices.SortStableFunc(all, func(a, b happening) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.rank(), b.rank())) })
+	l := timeline.New(s.OpenedAt, c.zone)
+	for _, h := range inShorter(all) {
+		l.Add(h.at, h.n, h.kind, h.words(l))
+	}
+	if s.Outcome == "" && s.Wait != nil { // so that a day on which nothing happened is seen to have been waited through
+		l.Add(now, 0, "now", fmt.Sprintf("it still waits (%s)", s.wait().Reason))
+	}
+	return l.String()
+}
+
+// inShorter leaves out what says nothing that the line before does not: the same wait again, and the note of a pause that is shown as a
+// wait.
+func inShorter(all []happening) (list []happening) {
+	for _, h := range all {
+		if len(list) > 0 {
+			before := &list[len(list)-1]
+			if before.kind == kindHeld && h.kind == kindNote && h.text == before.text {
+				continue
+			}
+			if before.kind == kindHeld && h.kind == kindHeld && h.text == before.text && h.rule == before.rule && h.n == before.n {
+				before.again, before.last, before.until = before.again+1, h.at, h.until
+				continue
+			}
+		}
+		list = append(list, h)
+	}
+	return list
+}
+
+// words are the text of a line.
+func (h happening) words(l *timeline.Timeline) string {
+	text := plainLine(h.text)
+	switch {
+	case h.until.IsZero():
+	case h.kind == kindHeld:
+		text += ", until " + l.Moment(h.until, h.at)
+	default:
+		text += ": again at " + l.Moment(h.until, h.at)
+	}
+	if h.again > 0 {
+		text += fmt.Sprintf("; said %d times, at last at %s", h.again+1, l.Moment(h.last, h.at))
+	}
+	if h.rule != "" {
+		text += "  [" + plainLine(h.rule) + "]"
+	}
+	return text
+}
+
+// attemptOf is the number at the end of an attempt's key; 0: there is none.
+func attemptOf(key string) int {
+	n, _ := strconv.Atoi(key[strings.LastIndex(key, "/")+1:])
+	return n
+}
+
+// decided is the decision log.
+func (s shown) decided() (list []happening) {
+	for _, d := range s.Decisions {
+		h := happening{at: d.At, n: attemptOf(d.AttemptKey), kind: d.Kind, text: d.Reason, rule: d.Rule, until: d.Until}
+		switch d.Kind {
+		case "cleared":
+			h.kind = kindDial
+			h.text, h.rule = allowed(d)
+		case kindHeld:
+			h.text, h.rule = held(d)
+		case kindNote:
+			h.rule = ""
+		case "resolved":
+			h.text = "an operator has settled what was in doubt: " + d.Reason
+		case "finished":
+			if s.Outcome != "" && s.Reason == d.Reason {
+				continue // the outcome says it
+			}
+		}
+		list = append(list, h)
+	}
+	return list
+}
+
+// held is why a contact has waited, and under which rule. What somebody has asked for says why itself.
+func held(d ledger.Decision) (text, rule string) {
+	reason := followup.Reason(d.Reason)
+	if reason == followup.ReasonPaused || reason == followup.ReasonRescheduled {
+		return d.Rule, ""
+	}
+	return fmt.Sprintf("%s (%s)", cmp.Or(waitsFor[reason], "it waits"), reason), d.Rule
+}
+
+// bases say what a recipient's zones were taken from.
+var bases = map[phone.Basis]string{phone.BasisStated: "as was stated", phone.BasisNumber: "by the number", phone.BasisCountry: "all zones of the number's country"}
+
+// allowed is by what a call was allowed.
+func allowed(d ledger.Decision) (text, rule string) {
+	var e followup.Evidence
+	_ = json.Unmarshal(d.Evidence, &e)
+	text = d.Reason
+	if len(e.Zones) > 0 {
+		text += fmt.Sprintf("; the window is open in %s (%s)", some(e.Zones), bases[phone.Basis(e.Basis)])
+	}
+	for _, by := range []followup.By{followup.ByNumber, followup.ByContact, followup.BySubject} {
+		if n, counted := e.Calls[by]; counted {
+			text += fmt.Sprintf("; %s to the %s before it", counting(n, "counted call"), by)
+		}
+	}
+	if e.Consent != nil {
+		text += "; consent: " + e.Consent.Source
+	}
+	return text, strings.Join(append([]string{cmp.Or(e.Policy, d.Rule)}, e.Presets...), ", ")
+}
+
+// heard is what the gateway reported, and what bots said.
+func (s shown) heard() (list []happening) {
+	for _, n := range s.Notifications {
+		list = append(list, happening{at: n.At, n: attemptOf(n.AttemptKey), kind: kindHeard, text: reported(n.Raw) + remark(n.Note)})
+	}
+	for _, r := range s.Results {
+		text := "not understood: " + compact(r.Raw)
+		if r.Said != nil {
+			text = string(r.Said.Kind)
+			if !r.Said.At.IsZero() {
+				text += " at " + r.Said.At.Format(time.RFC3339)
+			}
+			if len(r.Said.Data) > 0 {
+				text += " " + compact(string(r.Said.Data))
+			}
+		}
+		list = append(list, happening{at: r.At, n: attemptOf(r.AttemptKey), kind: "result", text: text + remark(r.Note)})
+	}
+	return list
+}
+
+func remark(note string) string {
+	if note == "" {
+		return ""
+	}
+	return "  (" + note + ")"
+}
+
+// reported is a notification in short; one that cannot be read, as it is.
+func reported(raw string) string {
+	events, err := koreai.Decode([]byte(raw), koreai.DecodeOptions{})
+	if err != nil || len(events) == 0 {
+		return compact(raw)
+	}
+	var all []string
+	for _, e := range events {
+		all = append(all, inWords(e))
+	}
+	return strings.Join(all, "; ")
+}
+
+func inWords(e call.Event) string {
+	text := cmp.Or(e.RawStatus, string(e.Status))
+	for _, part := range []string{string(e.AMD), e.Reason, e.ReasonCode} {
+		if part != "" && !strings.Contains(text, part) {
+			text += ", " + part
+		}
+	}
+	if e.Duration > 0 {
+		text += ", after " + e.Duration.String()
+	}
+	return text
+}
+
+// attempted is what became of attempts.
+func (s shown) attempted() (list []happening) {
+	for _, a := range s.Attempts {
+		if !a.DialedAt.IsZero() && !s.wasCleared(a.Key) {
+			list = append(list, happening{at: a.DialedAt, n: a.N, kind: kindDial, text: "the ledger has no record of why"})
+		}
+		if !a.AnsweredAt.IsZero() {
+			list = append(list, happening{at: a.AnsweredAt, n: a.N, kind: kindAnswer})
+		}
+		kind, at := kindEnd, cmp.Or(micro(a.EndedAt), micro(a.SettledAt), micro(a.DialedAt)+1)
+		switch {
+		case a.State == call.StateNotPlaced:
+			kind = "no call"
+		case a.State == call.StateUnknown:
+			kind = "in doubt"
+		case a.Disposition == "":
+			continue // it is under way
+		}
+		list = append(list, happening{at: time.UnixMicro(at).UTC(), n: a.N, kind: kind, text: describeAttempt(a)})
+	}
+	return list
+}
+
+// micro is a time as a number; 0: none.
+func micro(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func (s shown) wasCleared(key string) bool {
+	return slices.ContainsFunc(s.Decisions, func(d ledger.Decision) bool { return d.Kind == "cleared" && d.AttemptKey == key })
+}
+
+// people is the outcome, who must not be called since, and what people were told.
+func (s shown) people() (list []happening) {
+	for _, made := range s.Suppressed {
+		if !made.At.Before(s.OpenedAt) {
+			list = append(list, happening{at: made.At, kind: "suppress", text: fmt.Sprintf("the %s must not be called any more: %s", made.Kind, made.Reason), rule: made.Source})
+		}
+	}
+	if s.Outcome == "" {
+		return list
+	}
+	text := string(s.Outcome)
+	if s.Reason != "" {
+		text += ": " + s.Reason
+	}
+	list = append(list, happening{at: s.ClosedAt, kind: kindOutcome, text: text, rule: s.Rule})
+	e := s.Escalation
+	if e == nil {
+		return list
+	}
+	if e.URL != "" && !e.DeliveredAt.IsZero() {
+		list = append(list, happening{at: e.DeliveredAt, kind: "told", text: fmt.Sprintf("%s has taken the escalation (%s)", e.URL, tries(e.Tries))})
+	}
+	if !e.AckedAt.IsZero() {
+		list = append(list, happening{at: e.AckedAt, kind: "seen to", text: "by " + acknowledged(*e)})
+	}
+	return list
+}
+
+// longestLine is how much of a text a line shows, in bytes.
+const longestLine = 600
+
+// plainLine is a text on one line, without what a terminal would act on, cut where it would run on.
+func plainLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	if len(text) > longestLine {
+		return strings.ToValidUTF8(text[:longestLine], "") + "…"
+	}
+	return text
+}
+
+// compact is what was received, on one line, cut where it would run on.
+func compact(raw string) string {
+	var v any
+	if json.Unmarshal([]byte(raw), &v) == nil {
+		if data, err := json.Marshal(v); err == nil {
+			raw = string(data)
+		}
+	}
+	const most = 160
+	raw = strings.Join(strings.Fields(raw), " ")
+	if len(raw) > most {
+		return strings.ToValidUTF8(raw[:most], "") + "…"
+	}
+	return raw
+}
