@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"redial/call"
@@ -188,22 +187,16 @@ func readPolicy(file string) (followup.Policy, error) {
 	return p.WithDefaults(), nil
 }
 
-// maxConsent is the largest consent that is read, in bytes.
-const maxConsent = 16 << 10
-
 func readConsent(file string) (*followup.Consent, error) {
 	if file == "" {
 		return nil, nil
 	}
-	data, err := readFile(file, maxConsent)
+	data, err := readFile(file, followup.MaxConsentSize)
 	if err != nil {
 		return nil, fmt.Errorf("--consent: %w", err)
 	}
-	var c followup.Consent
-	if err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("--consent %s: %s", file, oneLine(errors.New(yaml.FormatError(err, false, false))))
-	}
-	if err := c.Validate(); err != nil {
+	c, err := followup.ParseConsent(data)
+	if err != nil {
 		return nil, fmt.Errorf("--consent %s: %w", file, err)
 	}
 	return &c, nil
@@ -291,7 +284,11 @@ func describeAttempt(a call.Attempt) string {
 		fmt.Fprintf(&b, "%s", a.Disposition)
 	}
 	if a.Reason != "" {
-		fmt.Fprintf(&b, ", the gateway said %q", strings.TrimSpace(a.Reason+" "+a.ReasonCode))
+		said := a.Reason
+		if !strings.Contains(said, a.ReasonCode) { // the older gateway says it in both
+			said += " " + a.ReasonCode
+		}
+		fmt.Fprintf(&b, ", the gateway said %q", said)
 	}
 	if a.EndedBy != "" {
 		fmt.Fprintf(&b, ", %d s, ended by the %s", a.DurationS, a.EndedBy)

@@ -134,6 +134,30 @@ func TestShowAnswersWhySomebodyWasNotCalledYesterday(t *testing.T) {
 	}
 }
 
+func TestShowNamesReasonRuleAndEndOfEveryWait(t *testing.T) {
+	t.Parallel()
+	p := newPast(t, 2)
+	until := time.Now().UTC().Add(50 * time.Hour).Truncate(time.Second)
+	for _, r := range ledger.Reasons() {
+		id := strings.ReplaceAll(string(r), "_", "-")
+		h := followup.Hold{Reason: r, Rule: "the rule of the test", Until: until, Event: "a bell rings"}
+		if r == followup.ReasonPaused {
+			h.Until = time.Time{}
+		}
+		require.NoError(t, p.ledger.Wait(t.Context(), p.request(id, 1, followup.Policy{}).Claim(), h))
+		story := columns(p.must(t, "show", id))
+		require.Contains(t, story, "("+string(r)+")", story)
+		require.Contains(t, story, "the rule of the test", story)
+		require.NotContains(t, story, "because (", story)
+		if r == followup.ReasonPaused {
+			require.Contains(t, story, "until somebody resumes it")
+			continue
+		}
+		require.Contains(t, story, "until "+until.Format("Mon 2 Jan 2006 15:04:05 UTC")+" (in 2d 1h", story)
+		require.Regexp(t, `or until (a bell rings|somebody asks)`, story)
+	}
+}
+
 func TestShowPrintsTheTimesOfAZoneAndOfTheRecipient(t *testing.T) {
 	t.Parallel()
 	p := newPast(t, 2)

@@ -18,7 +18,10 @@ func TestASimulatedBotsResultIsOnRecordAndItsURLIsKeptNowhere(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "REDIAL_LOG_LEVEL=debug")
 	up := s.up(t)
-	s.must(t, "call", "--to", anna, "--id", "anna", "--metadata", "simulate=human+result=callback+duplicate_result", "--metadata", "order=7", "--wait")
+	s.must(t, "call", "--to", anna, "--id", "anna", "--metadata", "simulate=human+result=callback+duplicate_result", "--metadata", "order=7")
+	eventually(t, "the call to be decided on", func() bool {
+		return strings.Contains(s.run(t, "show", "anna").stdout, "decided")
+	})
 
 	results := s.show(t, "anna").Results
 	require.Len(t, results, 1, "the same one twice is one")

@@ -89,7 +89,7 @@ func explainPolicy(w io.Writer, p followup.Policy, ceilings []followup.Limit) er
 		fmt.Fprintf(table, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(w, "Policy %s\n\n", p.Name)
-	line("Calls", "at most %d to a contact, within %s of its start; technical failures do not count", p.Attempts, p.Lifetime)
+	line("Calls", "at most %d to a contact, within %s of its start; technical failures and numbers that do not exist do not count", p.Attempts, p.Lifetime)
 	line("", "a retry comes up to %d%% earlier or later than stated, by chance", *p.Jitter)
 	line("Each call", "rings for %s at most; answering machines: %s", p.Dial.RingTimeout, p.Dial.MachineDetection)
 	explainWindow(line, p)

@@ -67,11 +67,15 @@ func (s shown) printRun(field func(name, text string)) {
 
 // ended is how the contact ended, and why.
 func (s shown) ended(c clock) string {
-	text := fmt.Sprintf("%s, %s, after %s", s.Outcome, c.full(s.ClosedAt), counting(len(s.Attempts), "attempt"))
-	if s.Reason != "" {
-		text += ": " + plainLine(s.Reason)
+	return fmt.Sprintf("%s, %s, after %s%s  [%s]", s.Outcome, c.full(s.ClosedAt), counting(len(s.Attempts), "attempt"), s.because(), plainLine(s.Rule))
+}
+
+// because is why the contact ended as it did, where its outcome does not say so itself.
+func (s shown) because() string {
+	if s.Reason == "" || s.Reason == string(s.Outcome) {
+		return ""
 	}
-	return text + "  [" + s.Rule + "]"
+	return ": " + plainLine(s.Reason)
 }
 
 func counting(n int, what string) string {

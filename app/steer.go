@@ -33,7 +33,7 @@ type steering struct {
 	needsReason                       bool
 }
 
-// steerings are all of them; in the air is said in each, for it surprises whoever expects a hang-up.
+// steerings are all of them. What is in the air is told of in each that it outlives, for it surprises whoever expects a hang-up.
 var steerings = []steering{
 	{"pause ID --reason WHY", workflows.UpdatePause, "Keep a run from dialing until it is resumed",
 		`Keep a run from dialing until it is resumed. A call that is in the air goes on to its end, and nothing follows it meanwhile. The
@@ -254,7 +254,7 @@ func (s steering) explain(err, unknown error, namespace string) error {
 
 // print says in one line what was done, and what the contact does now.
 func (s steering) print(w io.Writer, workflowID string, with workflows.Steering, status workflows.Status) {
-	fmt.Fprintf(w, "%s %s: %s\n", workflowID, s.done(with), s.whatNow(with, status))
+	fmt.Fprintf(w, "%s %s: %s\n", workflowID, s.done(with), s.whatNow(status))
 }
 
 func (s steering) done(with workflows.Steering) string {
@@ -278,7 +278,7 @@ func (s steering) done(with workflows.Steering) string {
 }
 
 // whatNow is what the contact does now.
-func (s steering) whatNow(with workflows.Steering, status workflows.Status) string {
+func (s steering) whatNow(status workflows.Status) string {
 	switch ends := s.update == workflows.UpdateCancel || s.update == workflows.UpdateOptOut; {
 	case status.Outcome != "":
 		return "its outcome is " + string(status.Outcome)

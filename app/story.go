@@ -230,7 +230,8 @@ func (s shown) attempted() (list []happening) {
 			list = append(list, happening{at: a.DialedAt, n: a.N, kind: kindDial, text: "the ledger has no record of why"})
 		}
 		if !a.AnsweredAt.IsZero() {
-			list = append(list, happening{at: a.AnsweredAt, n: a.N, kind: kindAnswer})
+			// It is reckoned from the duration that the gateway states, whose clock is another.
+			list = append(list, happening{at: later(a.AnsweredAt, a.DialedAt), n: a.N, kind: kindAnswer})
 		}
 		kind, at := kindEnd, cmp.Or(micro(a.EndedAt), micro(a.SettledAt), micro(a.DialedAt)+1)
 		switch {
@@ -244,6 +245,13 @@ func (s shown) attempted() (list []happening) {
 		list = append(list, happening{at: time.UnixMicro(at).UTC(), n: a.N, kind: kind, text: describeAttempt(a)})
 	}
 	return list
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // micro is a time as a number; 0: none.
@@ -268,11 +276,7 @@ func (s shown) people() (list []happening) {
 	if s.Outcome == "" {
 		return list
 	}
-	text := string(s.Outcome)
-	if s.Reason != "" {
-		text += ": " + s.Reason
-	}
-	list = append(list, happening{at: s.ClosedAt, kind: kindOutcome, text: text, rule: s.Rule})
+	list = append(list, happening{at: s.ClosedAt, kind: kindOutcome, text: string(s.Outcome) + s.because(), rule: s.Rule})
 	e := s.Escalation
 	if e == nil {
 		return list

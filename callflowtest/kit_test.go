@@ -540,8 +540,9 @@ func fortnight(tb testing.TB) *callflowtest.Run {
 }
 
 func TestTwoWeeksOfAContactTakeNoTime(t *testing.T) {
+	const most = 50 * time.Millisecond
 	fastest := time.Hour
-	for range 5 { // others use this machine, too
+	for since := time.Now(); fastest >= most && time.Since(since) < 20*time.Second; { // others use this machine, too
 		began := time.Now()
 		run := fortnight(t)
 		fastest = min(fastest, time.Since(began))
@@ -549,7 +550,7 @@ func TestTwoWeeksOfAContactTakeNoTime(t *testing.T) {
 		require.Greater(t, run.Lasted(), 14*24*time.Hour)
 		require.Len(t, run.Dials(), 13)
 	}
-	require.Less(t, fastest, 50*time.Millisecond)
+	require.Less(t, fastest, most)
 }
 
 func BenchmarkTwoWeeksOfAContact(b *testing.B) {

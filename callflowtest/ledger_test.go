@@ -83,7 +83,11 @@ func (b *books) contact() string {
 func (b *books) ask(contact string, n int) followup.ClearanceRequest {
 	id := "redial/-/" + contact
 	numbers := map[string]string{"a": "tel:+14155550100", "b": "tel:+14155550101", "c": "tel:+14155550101", "d": "tel:+14155550102"}
-	return followup.ClearanceRequest{Key: call.AttemptKey(id, "run", n), N: n, WorkflowID: id, FirstRunID: "run", ContactID: contact,
+	contactID := contact
+	if contact == "d" {
+		contactID = "c" // the same one in another campaign
+	}
+	return followup.ClearanceRequest{Key: call.AttemptKey(id, "run", n), N: n, WorkflowID: id, FirstRunID: "run", ContactID: contactID,
 		Request: call.DialRequest{To: call.Target{URI: numbers[contact]}, MachineDetection: call.DetectionDetect}, HearFor: 10 * time.Minute,
 		Lifetime: 30 * time.Hour, Owner: "run/1/1", MidCall: contact == "a", Subject: "debt", Rules: policies[contact].Rules()}
 }
@@ -92,6 +96,7 @@ func (b *books) ask(contact string, n int) followup.ClearanceRequest {
 var policies = map[string]followup.Policy{
 	"b": parse("limits: [{calls: 2, per: 1h}, {calls: 3, per: day, by: subject}]\nwindow: {timezone: UTC, days: {mon-sun: [\"10:01-20:00\"]}}"),
 	"c": parse("limits: [{calls: 1, per: 30m, by: contact}]\nquiet: [{after: conversation, for: 2h, by: subject}, {after: refusal, for: 3h}]"),
+	"d": parse("limits: [{calls: 2, per: 2h, by: contact}, {calls: 3, per: day}]\nquiet: [{after: conversation, for: 1h, by: contact}]"),
 }
 
 func parse(text string) followup.Policy {
@@ -107,6 +112,7 @@ func (b *books) clear() {
 	contact := b.contact()
 	n := max(1, b.opened[contact]+rapid.IntRange(0, 1).Draw(b.t, "next"))
 	r := b.ask(contact, n)
+	r.Others = rapid.Bool().Draw(b.t, "others")
 	if rapid.IntRange(0, 9).Draw(b.t, "another run") == 0 {
 		r.FirstRunID = "another run"
 		r.Key = call.AttemptKey(r.WorkflowID, r.FirstRunID, n)

@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
+	"redial/call"
+	"redial/followup"
 	"redial/ledger"
 )
 
@@ -84,22 +87,13 @@ type page struct {
 
 func (k *Console) contacts(c *gin.Context) {
 	limit, err := size(c.Query("limit"))
-	after := c.Query("after")
-	var campaign *string
-	if name, given := c.GetQuery("campaign"); given {
-		if campaign = &name; name == noCampaign {
-			campaign = new(string)
-		}
-		err = errors.Join(err, named(name))
-	}
-	if after != "" && !text(after) {
-		err = errors.Join(err, errors.New("after: give what the page before said as next"))
-	}
-	if err != nil {
+	f, bad := contactFilter(c)
+	if err = errors.Join(err, bad); err != nil {
 		refuse(c, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	list, err := k.Ledger.Contacts(c.Request.Context(), ledger.ContactFilter{Campaign: campaign, After: after, Limit: limit + 1}) // one more tells whether there is a next page
+	f.Limit = limit + 1 // one more tells whether there is a next page
+	list, err := k.Ledger.Contacts(c.Request.Context(), f)
 	if err != nil {
 		k.fail(c, err)
 		return
@@ -110,6 +104,39 @@ func (k *Console) contacts(c *gin.Context) {
 		p.Next = list[limit-1].WorkflowID
 	}
 	c.JSON(http.StatusOK, p)
+}
+
+// contactFilter is what a request asks for, but for the size of the page.
+func contactFilter(c *gin.Context) (f ledger.ContactFilter, err error) {
+	f = ledger.ContactFilter{After: c.Query("after"), State: ledger.ContactState(c.Query("state")), Reason: followup.Reason(c.Query("reason")),
+		Outcome: call.Outcome(c.Query("outcome")), Open: c.Query("open") == "true"}
+	if name, given := c.GetQuery("campaign"); given {
+		if f.Campaign = &name; name == noCampaign {
+			f.Campaign = new(string)
+		}
+		err = named(name)
+	}
+	if f.After != "" && !text(f.After) {
+		err = errors.Join(err, errors.New("after: give what the page before said as next"))
+	}
+	if f.State != "" && !slices.Contains(ledger.ContactStates(), f.State) {
+		err = errors.Join(err, errors.New("state: give calling, held, waiting, paused or done"))
+	}
+	if f.Reason != "" && !slices.Contains(ledger.Reasons(), f.Reason) {
+		err = errors.Join(err, errors.New("reason: give one that contacts wait for, such as window or retry"))
+	}
+	if f.Outcome != "" && !text(string(f.Outcome)) {
+		err = errors.Join(err, errors.New("outcome: give one such as human, escalated or expired"))
+	}
+	return f, errors.Join(err, boolean("open", c.Query("open")))
+}
+
+// boolean checks a parameter that is true or false.
+func boolean(name, given string) error {
+	if given != "" && given != "true" && given != "false" {
+		return fmt.Errorf("%s: give true or false", name)
+	}
+	return nil
 }
 
 // suppressionPage is a page of suppressions.
@@ -124,9 +151,7 @@ func (k *Console) suppressions(c *gin.Context) {
 	if f.Kind != "" && f.Kind != ledger.SuppressedNumber && f.Kind != ledger.SuppressedContact {
 		err = errors.Join(err, errors.New("kind: give number or contact"))
 	}
-	if all := c.Query("all"); all != "" && all != "true" && all != "false" {
-		err = errors.Join(err, errors.New("all: give true or false"))
-	}
+	err = errors.Join(err, boolean("all", c.Query("all")))
 	if after := c.Query("after"); after != "" {
 		var bad error
 		if f.Before, bad = strconv.ParseInt(after, 10, 64); bad != nil || f.Before < 1 {

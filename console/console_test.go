@@ -67,6 +67,9 @@ func TestContactsComeInPagesThatHoldEachOnce(t *testing.T) {
 	require.Empty(t, told[page](d, "/api/v1/contacts?limit=4").Next, "a full page may be the last")
 	require.Len(t, told[page](d, "/api/v1/contacts?campaign=spring").Contacts, 1)
 	require.Len(t, told[page](d, "/api/v1/contacts?campaign=-").Contacts, 3)
+	for query, want := range map[string]int{"state=held": 1, "state=calling&open=true": 3, "reason=lines_busy": 1, "outcome=human": 0, "open=false": 4} {
+		require.Len(t, told[page](d, "/api/v1/contacts?"+query).Contacts, want, query)
+	}
 	require.Contains(t, d.ask("/api/v1/contacts?campaign=nothing").body, `"contacts":[]`)
 	for _, bad := range []string{"limit=0", "limit=501", "limit=many", "campaign=", "campaign=%00", "after=%FF"} {
 		require.NotEmpty(t, d.refused(d.ask("/api/v1/contacts?"+bad), http.StatusBadRequest), bad)

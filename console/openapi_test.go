@@ -74,6 +74,7 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	for path, status := range map[string]int{
 		"/healthz": http.StatusOK, "/readyz": http.StatusOK, "/metrics": http.StatusOK, "/api/v1/openapi.json": http.StatusOK,
 		"/api/v1/contacts": http.StatusOK, "/api/v1/contacts?campaign=-&limit=1": http.StatusOK, "/api/v1/contacts?limit=0": http.StatusBadRequest,
+		"/api/v1/contacts?state=held&reason=lines_busy&open=true": http.StatusOK, "/api/v1/contacts?outcome=human": http.StatusOK, "/api/v1/contacts?state=asleep": http.StatusBadRequest,
 		"/api/v1/contacts/ended": http.StatusOK, "/api/v1/contacts/doubt": http.StatusOK, "/api/v1/contacts/redial%2Fspring%2Fanna": http.StatusOK,
 		"/api/v1/contacts/redial%2F-%2Fanna": http.StatusOK, "/api/v1/contacts/anna": http.StatusConflict, "/api/v1/contacts/nobody": http.StatusNotFound,
 		"/api/v1/attempts?state=unknown": http.StatusOK, "/api/v1/attempts?state=placed": http.StatusBadRequest, "/api/v1/capacity": http.StatusOK,

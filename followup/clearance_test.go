@@ -43,6 +43,8 @@ var forbidding = []struct {
 	{"probing", probing(true, 0), "", followup.ReasonUnreachable, true},
 	{"a probe is promised", probing(false, 1), "", followup.ReasonUnreachable, true},
 	{"number", func(f *followup.Facts) { f.NumberUntil = f.Now.Add(time.Second) }, "", followup.ReasonNumber, true},
+	{"kept number", func(f *followup.Facts) { f.KeptUntil = f.Now.Add(time.Second) }, "", followup.ReasonNumber, true},
+	{"awaited number", func(f *followup.Facts) { f.Awaited = true }, "", followup.ReasonNumber, true},
 	{"lines", func(f *followup.Facts) { f.LinesUsed = f.Lines }, "", followup.ReasonLinesBusy, true},
 	{"lines promised", func(f *followup.Facts) { f.LinesReserved = f.Lines - f.LinesUsed }, "", followup.ReasonLinesBusy, true},
 	{"rate", func(f *followup.Facts) { f.RateUsed = f.Rate }, "", followup.ReasonRate, true},
@@ -140,6 +142,18 @@ func TestWhoIsFurtherBackInTheQueueAsksLater(t *testing.T) {
 	f.Ahead = 1000
 	back, _ := followup.Clear(f)
 	require.True(t, back.Until.After(front.Until))
+}
+
+func TestWhoWaitsBehindAnotherContactOfItsNumberDoesNotPoll(t *testing.T) {
+	f := open()
+	f.Window, f.KeptUntil = 0, now.Add(9*time.Second)
+	kept, _ := followup.Clear(f)
+	require.True(t, kept.Until.After(f.KeptUntil), "until the other contact's turn is over")
+	require.Contains(t, kept.Rule, "called in for this number first")
+	f.KeptUntil, f.Awaited = time.Time{}, true
+	behind, _ := followup.Clear(f)
+	require.False(t, behind.Until.Before(now.Add(time.Minute)))
+	require.Contains(t, behind.Rule, "waits for this number first")
 }
 
 func TestAnAccountThatGetsNothingThroughWaitsFiveSecondsThenThirtyThenTwoMinutesAtATime(t *testing.T) {

@@ -2,6 +2,7 @@ package followup_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +71,27 @@ func TestPolicyAndHistoryGiveTheOutcomeOfTheContract(t *testing.T) {
 			require.NotEmpty(t, d.Rule)
 		})
 	}
+}
+
+func TestARunThatWasStartedWithoutJitterKeepsNoneAndOneThatIsStartedGetsIt(t *testing.T) {
+	p := parse(t, "on: {busy: {retry: [100m]}}")
+	for i := range 50 {
+		c := history(call.Busy)
+		c.Attempts[0].Key = fmt.Sprint(i)
+		require.Equal(t, now.Add(100*time.Minute), p.Decide(c, now).At)
+	}
+	require.Equal(t, followup.DefaultJitter, *p.WithDefaults().Jitter)
+}
+
+// Facts 1.3: a bad number and a call that was blocked on the way reached nobody.
+func TestANumberThatDoesNotExistAndACallThatWasBlockedAreNoBusinessAttempts(t *testing.T) {
+	for _, d := range []call.Disposition{call.InvalidNumber, call.Blocked} {
+		p := steady(t, fmt.Sprintf("attempts: 2\non: {busy: {retry: [1m, 1m, 1m]}, %s: {retry: [1m, 1m, 1m]}}", d))
+		require.Equal(t, followup.ActionRetry, p.Decide(history(d, d, call.Busy), now).Action, d)
+		require.Equal(t, followup.ActionRetry, p.Decide(history(call.Busy, d, d), now).Action, d)
+		require.Equal(t, call.OutcomeExhausted, p.Decide(history(call.Busy, d, call.Busy), now).Outcome, d)
+	}
+	require.False(t, call.InvalidNumber.Technical(), "it is no fault of the network all the same")
 }
 
 func TestRetryListsCountPerDispositionOverTheWholeContact(t *testing.T) {
@@ -196,6 +218,39 @@ func TestNextNumberGoesThroughAllOfAContactsNumbersAndThenStops(t *testing.T) {
 	d = p.Decide(c, now)
 	require.Equal(t, followup.ActionFinish, d.Action)
 	require.Equal(t, call.Outcome(call.InvalidNumber), d.Outcome)
+}
+
+func TestANumberThatIsNamedTwiceIsTriedOnceAndTheContactEnds(t *testing.T) {
+	a, b := call.Target{URI: "tel:+12025550101"}, call.Target{URI: "tel:+12025550102"}
+	require.Equal(t, []call.Target{a, b}, followup.Numbers([]call.Target{a, a, b, a, b}))
+	require.Empty(t, followup.Numbers(nil))
+	p := steady(t, "on: {invalid_number: next_number}")
+	c := history(call.InvalidNumber)
+	for _, numbers := range [][]call.Target{{a, a}, {a, b, a}} {
+		c.Numbers, c.Target = numbers, a
+		tried := []call.Target{a}
+		for d := p.Decide(c, now); !d.Final(); d = p.Decide(c, now) {
+			c.Target = *d.Target
+			tried = append(tried, c.Target)
+			require.LessOrEqual(t, len(tried), 2, "it goes round")
+		}
+		require.Equal(t, followup.Numbers(numbers), tried)
+	}
+}
+
+func TestPoliciesOfOneProcessAreDecidedOnAtTheSameTime(t *testing.T) {
+	p := steady(t, `{window: {presets: [us-alabama, france]}, on: {busy: {retry: [8h]}}}`)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			c := history(call.Busy)
+			c.Target = call.Target{URI: "tel:+12055550100"}
+			for n := range 50 {
+				p.Decide(c, now.AddDate(0, 0, i*50+n))
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestARetryIsMadeWithinTheCallingWindow(t *testing.T) {

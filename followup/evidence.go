@@ -67,10 +67,10 @@ func (f Facts) Evidence() Evidence {
 	return e
 }
 
-// version is short, and another one for other rules.
+// version is short, and another one for other rules; empty without any.
 func (r Rules) version() string {
 	data, err := json.Marshal(r)
-	if err != nil {
+	if err != nil || string(data) == "{}" {
 		return ""
 	}
 	sum := sha256.Sum256(data)

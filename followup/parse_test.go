@@ -140,6 +140,16 @@ func TestWhatIsWrongIsRefusedInOneLineThatNamesIt(t *testing.T) {
 		{"on:\n  human: {wait_result: 5m, maybe: done}", []string{"line 2", "maybe"}},
 		{"on:\n  human: {wait_result: 5m, none: dnoe}", []string{"line 2", "dnoe"}},
 		{"window: {timezone: recipient}", []string{"line 1", "window", "days, holidays or presets"}},
+		{"name: x\nwindow:\n", []string{"line 2", "window: it is empty"}},
+		{"name: x\nwindow: null", []string{"line 2", "window: it is empty"}},
+		{"name: x\nwindow: {}", []string{"line 2", "window: it is empty"}},
+		{"name: x\nwindow: {presets: []}", []string{"line 2", "window: it is empty"}},
+		{"name: x\nwindow:\n  days: {}", []string{"window: it is empty"}},
+		{"name: x\nwindow:\n  presets: [us-federal]\n  days:\n", []string{"line 4", "window.days: it is empty"}},
+		{"name: x\njitter: 1.5", []string{"line 2", "jitter: 1.5 is not a whole number"}},
+		{"name: x\nlimits:\n  - {calls: 2.5, per: 24h}", []string{"line 3", "limits[0].calls: 2.5 is not a whole number"}},
+		{"name: x\nabove_ceilings: true", []string{"line 2", "a limit by number"}},
+		{"name: x\nabove_ceilings: true\nlimits: [{calls: 9, per: day, by: contact}]", []string{"line 2", "above_ceilings", "a limit by number"}},
 		{"name: x\nwindow:\n  timezone: Mars/Olympus\n  days: {mon: [\"09:00-10:00\"]}", []string{"line 3", "window.timezone", "Mars/Olympus"}},
 		{"name: x\nwindow:\n  days:\n    mon: [\"9-10\"]", []string{"line 4", "09:00-12:30"}},
 		{"name: x\nwindow:\n  days: {mon-sun: [\"09:00-10:00\"], tue: [\"09:00-10:00\"]}", []string{"line 3", "tue", "name each day once"}},
@@ -205,7 +215,8 @@ func TestADurationIsReadBackAsItIsWritten(t *testing.T) {
 
 var policies = rapid.Custom(func(t *rapid.T) followup.Policy {
 	verb := rapid.SampledFrom([]followup.Verb{followup.VerbDone, followup.VerbStop, followup.VerbEscalate, followup.VerbSuppress, followup.VerbNextNumber})
-	p := followup.Policy{Name: rapid.StringMatching("[a-z]{0,8}").Draw(t, "name"), Attempts: rapid.IntRange(0, 100).Draw(t, "attempts"),
+	jitter := rapid.IntRange(0, 50).Draw(t, "jitter")
+	p := followup.Policy{Jitter: &jitter, Name: rapid.StringMatching("[a-z]{0,8}").Draw(t, "name"), Attempts: rapid.IntRange(0, 100).Draw(t, "attempts"),
 		Lifetime: rapid.SampledFrom([]followup.Duration{0, followup.Duration(time.Hour), followup.Duration(240 * time.Hour)}).Draw(t, "lifetime")}
 	for _, d := range rapid.SliceOfDistinct(rapid.SampledFrom(call.Dispositions()), rapid.ID).Draw(t, "on") {
 		if p.On == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"redial/call"
+	"redial/phone"
 )
 
 // randomRules are rules that some day allow a call.
@@ -128,7 +129,120 @@ func TestAPresetThatDemandsConsentLetsNobodyBeCalledWithoutOne(t *testing.T) {
 	require.Equal(t, []string{"preset us-federal of " + PresetsVersion}, e.Presets)
 	require.Equal(t, []string{"America/Los_Angeles"}, e.Zones)
 	require.Equal(t, "number", e.Basis)
+	require.Equal(t, phone.ZonesVersion, e.ZonesVersion)
 	require.Equal(t, "form 7", e.Consent.Source)
+}
+
+func TestTheEvidenceNamesEveryRuleThatWasAskedAndTheVersionsOfWhatWasAsked(t *testing.T) {
+	noon := moment(t, "2026-03-02T12:00:00-08:00")
+	week := Quiet{After: EventConversation, For: Duration(7 * day)}
+	f := Facts{Now: noon, Allowed: true, Target: call.Target{URI: "tel:+14155550100"}, Ring: ringing,
+		Rules: Rules{Policy: "p", Limits: []Limit{{Calls: 3, Per: Span{For: Duration(day)}}, {Calls: 9, Per: Span{For: Duration(7 * day)}, By: ByContact}},
+			Quiet: []Quiet{week}, Ceilings: []Limit{{Calls: 2, Per: Span{Day: true}}}},
+		Calls: map[By][]time.Time{ByNumber: {noon.Add(-20 * time.Hour), noon.Add(-time.Hour)}}}
+	hold, refusal := Clear(f)
+	require.Nil(t, hold)
+	require.Nil(t, refusal)
+	e := f.Evidence()
+	require.Equal(t, []CountedCall{
+		{"p: limits: at most 3 calls in any 24 hours to a number", 2, 3},
+		{"p: limits: at most 9 calls in any 7 days to a contact", 0, 9},
+		{"ceiling (REDIAL_CEILINGS): at most 2 calls on a day to a number", 1, 2},
+	}, e.Limits)
+	require.Equal(t, []QuietSince{{Rule: "p: quiet: " + week.String()}}, e.Quiet)
+	require.Equal(t, []string{"America/Los_Angeles"}, e.Zones, "a day is one by a clock")
+	require.Regexp(t, "^[0-9a-f]{12}$", e.Rules)
+	require.Equal(t, e.Rules, f.Evidence().Rules)
+	f.Rules.Limits[0].Calls = 4
+	require.NotEqual(t, e.Rules, f.Evidence().Rules, "other rules")
+
+	f.Rules = Rules{Policy: "p", Limits: []Limit{{Calls: 3, Per: Span{For: Duration(day)}}}}
+	require.Empty(t, f.Evidence().Zones, "no clock was asked")
+	require.Empty(t, Facts{}.Evidence().Rules, "no rule was")
+}
+
+func TestWhoseDayIsFullIsCalledTheNextDayAtTheSameTimeAndNotAtMidnight(t *testing.T) {
+	now := moment(t, "2026-03-07T14:30:00-08:00") // the clock goes forward in the night
+	f := Facts{Now: now, Allowed: true, Target: call.Target{URI: "tel:+14155550100"}, Ring: ringing, Key: "anna",
+		Rules: Rules{Policy: "p", Limits: []Limit{{Calls: 1, Per: Span{Day: true}}}}, Calls: map[By][]time.Time{ByNumber: {now.Add(-time.Hour)}}}
+	held := func() Hold {
+		t.Helper()
+		hold, refusal := Clear(f)
+		require.Nil(t, refusal)
+		require.NotNil(t, hold)
+		return *hold
+	}
+	require.Equal(t, moment(t, "2026-03-08T14:30:00-07:00").UTC(), held().NotBefore.UTC())
+	require.Contains(t, held().Rule, "on a day")
+
+	f.ExpiresAt = moment(t, "2026-03-08T09:00:00-07:00")
+	require.WithinRange(t, held().NotBefore, moment(t, "2026-03-08T00:00:00-08:00"), moment(t, "2026-03-08T01:00:00-08:00"), "the same time would be too late")
+	f.ExpiresAt = time.Time{}
+	f.Rules.Window.Days = map[string][]Hours{"mon-sun": {{0, 24 * 60}}}
+	require.Equal(t, moment(t, "2026-03-08T14:30:00-07:00").UTC(), held().NotBefore.UTC())
+	f.Rules.Window.Days = daily(9, 12)
+	f.Now = moment(t, "2026-03-07T11:00:00-08:00")
+	f.Calls[ByNumber] = []time.Time{f.Now.Add(-time.Hour)}
+	require.WithinRange(t, held().NotBefore, moment(t, "2026-03-08T09:00:00-07:00"), moment(t, "2026-03-08T10:00:00-07:00"), "the window opens after that")
+	require.Contains(t, held().Rule, "p: window", "the last rule that is in the way")
+
+	f.Rules.Window, f.Target = Window{}, call.Target{URI: "sip:anna@pbx.example.com"}
+	require.Equal(t, f.Now.Add(24*time.Hour+SendWithin), held().NotBefore, "25 hours after the last call")
+}
+
+func TestTheLastRuleThatIsInTheWayIsTold(t *testing.T) {
+	now := moment(t, "2026-03-02T12:00:00Z")
+	f := Facts{Now: now, Allowed: true, Target: call.Target{URI: "tel:+442071234567"}, Ring: ringing, Calls: map[By][]time.Time{ByNumber: {now.Add(-time.Hour)}},
+		Last:  map[Happening]time.Time{{EventConversation, ByNumber}: now.Add(-time.Hour)},
+		Rules: Rules{Policy: "p", Quiet: []Quiet{{After: EventConversation, For: Duration(2 * time.Hour)}}, Limits: []Limit{{Calls: 1, Per: Span{For: Duration(5 * time.Hour)}}}}}
+	hold, _ := Clear(f)
+	require.Equal(t, ReasonLimit, hold.Reason)
+	require.Equal(t, now.Add(4*time.Hour+SendWithin), hold.NotBefore)
+	require.Equal(t, "an earlier call no longer counts", hold.Event)
+	f.Rules.Window.Days = daily(19, 20)
+	hold, _ = Clear(f)
+	require.Equal(t, ReasonWindow, hold.Reason)
+	require.Equal(t, "p: window (Europe/London)", hold.Rule)
+}
+
+func TestWhatNeverAllowsACallIsNamed(t *testing.T) {
+	now := moment(t, "2026-03-02T12:00:00Z")
+	f := Facts{Now: now, ExpiresAt: now.Add(day), Allowed: true, Target: call.Target{URI: "tel:+442071234567"}, Ring: ringing,
+		Calls: map[By][]time.Time{ByNumber: {now.Add(-time.Hour)}}, Last: map[Happening]time.Time{{EventConversation, ByNumber}: now.Add(-time.Hour)}}
+	for _, c := range []struct {
+		rules        Rules
+		reason, rule string
+	}{
+		{Rules{Limits: []Limit{{Calls: 1, Per: Span{For: Duration(7 * day)}}}}, "a limit allows no further call within the contact's lifetime", "at most 1 calls in any 7 days"},
+		{Rules{Quiet: []Quiet{{After: EventConversation, For: Duration(7 * day)}}}, "a time without calls lasts beyond the contact's lifetime", "for 7 days after a conversation"},
+		{Rules{Window: Window{Days: map[string][]Hours{"sun": hours(9, 20)}}}, "the calling window does not open within the contact's lifetime", ": window (Europe/London)"},
+		{Rules{Window: Window{Days: daily(9, 20)}, Limits: []Limit{{Calls: 1, Per: Span{For: Duration(7 * day)}}}}, "a limit allows no further call within the contact's lifetime", "at most 1 calls"},
+	} {
+		f.Rules = c.rules
+		_, refusal := Clear(f)
+		require.NotNil(t, refusal)
+		require.Equal(t, call.OutcomeExpired, refusal.Outcome)
+		require.Equal(t, c.reason, refusal.Reason)
+		require.Contains(t, refusal.Rule, c.rule)
+	}
+}
+
+func TestWhoWaitsForATimeAsksByThemselvesLongAfterItAndNotAllAtOnce(t *testing.T) {
+	now := moment(t, "2026-03-02T12:00:00Z")
+	f := Facts{Now: now, Allowed: true, Target: call.Target{URI: "tel:+442071234567"}, Ring: ringing, Window: time.Minute,
+		Calls: map[By][]time.Time{ByNumber: {now.Add(-time.Hour)}}, Rules: Rules{Limits: []Limit{{Calls: 1, Per: Span{For: Duration(2 * time.Hour)}}}}}
+	seen := map[time.Time]bool{}
+	for i := range 200 {
+		f.Key = fmt.Sprint(i)
+		hold, _ := Clear(f)
+		require.Equal(t, now.Add(time.Hour+SendWithin), hold.NotBefore)
+		require.WithinRange(t, hold.Until, hold.NotBefore.Add(30*time.Minute), hold.NotBefore.Add(time.Hour))
+		seen[hold.Until] = true
+	}
+	require.Greater(t, len(seen), 190)
+	f.ExpiresAt = now.Add(70 * time.Minute)
+	hold, _ := Clear(f)
+	require.Equal(t, f.ExpiresAt, hold.Until)
 }
 
 func TestAWindowThatNeverOpensInTimeExpiresTheContactAtOnceAndSaysWhichRule(t *testing.T) {

@@ -192,9 +192,10 @@ func TestALimitGivesTheFirstTimeAtWhichAnotherCallIsWithinIt(t *testing.T) {
 	}
 	three := Limit{Calls: 3, Per: Span{For: Duration(day)}}
 	require.Equal(t, now, three.next(now, hoursAgo(30, 20, 10), nil))
-	require.Equal(t, now.Add(4*time.Hour), three.next(now, hoursAgo(20, 10, 1), nil), "the oldest of three leaves")
-	require.Equal(t, now.Add(14*time.Hour), three.next(now, hoursAgo(20, 10, 2, 1), nil), "two have to leave")
-	require.Equal(t, now, three.next(now, hoursAgo(24, 10, 1), nil), "a day is over after a day")
+	require.Equal(t, now.Add(4*time.Hour+SendWithin), three.next(now, hoursAgo(20, 10, 1), nil), "the oldest of three leaves")
+	require.Equal(t, now.Add(14*time.Hour+SendWithin), three.next(now, hoursAgo(20, 10, 2, 1), nil), "two have to leave")
+	require.Equal(t, now.Add(SendWithin), three.next(now, hoursAgo(24, 10, 1), nil), "its request may have left so long after its clearance")
+	require.Equal(t, now.Add(SendWithin), three.next(now.Add(SendWithin), hoursAgo(24, 10, 1), nil), "a day is over after a day")
 
 	daily := Limit{Calls: 2, Per: Span{Day: true}}
 	tokyo, err := phone.Zone("Asia/Tokyo")
@@ -204,4 +205,51 @@ func TestALimitGivesTheFirstTimeAtWhichAnotherCallIsWithinIt(t *testing.T) {
 	require.Equal(t, now, daily.next(now, hoursAgo(22, 2), []*time.Location{tokyo}))
 	require.True(t, moment(t, "2026-03-03T00:00:00-08:00").Equal(daily.next(now, hoursAgo(3, 2), []*time.Location{tokyo, angeles})), "by every clock")
 	require.True(t, moment(t, "2026-03-03T00:00:00+09:00").Equal(daily.next(now, hoursAgo(3, 2), []*time.Location{tokyo})))
+	require.Equal(t, now.Add(22*time.Hour+SendWithin), daily.next(now, hoursAgo(3, 2), nil), "where nobody knows what day it is, any 25 hours are one")
+}
+
+func TestACallAtMidnightCountsForEachDayOnWhichItsRequestMayLeave(t *testing.T) {
+	once := Limit{Calls: 1, Per: Span{Day: true}}
+	midnight := moment(t, "2026-03-03T00:00:00Z")
+	for _, c := range []struct{ called, now, next time.Duration }{
+		{-10 * time.Second, 0, 0},
+		{-3 * time.Second, 0, 24 * time.Hour},                               // the last request may have left today
+		{-SendWithin, time.Hour, 24 * time.Hour},                            // at midnight
+		{-SendWithin - time.Millisecond, time.Hour, time.Hour},              // before it
+		{-10 * time.Second, -time.Second, 0},                                // its day is full
+		{-20 * time.Hour, -time.Second, 0},                                  // the same
+		{-30 * time.Hour, -time.Second, -time.Second},                       // it was the day before
+		{-3 * time.Second, -time.Second, 24 * time.Hour},                    // both days are full
+		{time.Second, 2 * time.Second, 24 * time.Hour},                      // today
+		{-3 * time.Second, 24*time.Hour - time.Second, 24 * time.Hour},      // today's last seconds
+		{-30 * time.Second, 24*time.Hour - time.Second, 24*time.Hour - 1e9}, // yesterday's call
+	} {
+		got := once.next(midnight.Add(c.now), []time.Time{midnight.Add(c.called)}, []*time.Location{time.UTC})
+		require.Equal(t, midnight.Add(c.next), got, "called %s, and it is %s", c.called, c.now)
+	}
+}
+
+func TestNextWindowIsNotTheOpeningThatIsOpenNow(t *testing.T) {
+	o := Window{Days: daily(9, 20)}.of(t, "tel:+14155550100")
+	now := moment(t, "2026-03-02T10:00:00-08:00")
+	tried := []time.Time{now, now.Add(3 * time.Hour), now.Add(8 * time.Hour)}
+	for i := range 50 {
+		at, _, found := o.place(now, now.Add(14*day), ringing, true, tried, fmt.Sprint(i))
+		require.True(t, found)
+		require.Equal(t, 3, at.In(o.local).Day(), "every part of the day was tried: the next day will do")
+		require.Less(t, at.In(o.local).Hour(), 10)
+	}
+	_, _, found := o.place(now, now.Add(9*time.Hour), ringing, true, tried, "anna")
+	require.False(t, found, "it does not open again in time")
+}
+
+func TestSpreadingAloneIsNeverBeyondTheContactsLife(t *testing.T) {
+	o := Window{Days: daily(9, 20)}.of(t, "tel:+14155550100")
+	opens := moment(t, "2026-03-03T09:00:00-08:00")
+	for i := range 200 {
+		expires := opens.Add(time.Duration(1+i) * time.Second)
+		at, _, found := o.place(opens.Add(-time.Hour), expires, ringing, false, nil, fmt.Sprint(i))
+		require.True(t, found)
+		require.True(t, at.Before(expires))
+	}
 }

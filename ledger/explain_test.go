@@ -3,6 +3,8 @@ package ledger_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -79,6 +81,17 @@ func TestContactsAreFoundByWhereTheyStandTheNewestFirst(t *testing.T) {
 		}
 		require.Equal(t, all, paged)
 	})
+}
+
+func TestEveryReasonPutsAContactIntoAState(t *testing.T) {
+	source, err := os.ReadFile("../followup/clearance.go")
+	require.NoError(t, err)
+	var declared []followup.Reason
+	for _, m := range regexp.MustCompile(`Reason\w+ +Reason = "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+		declared = append(declared, followup.Reason(m[1]))
+	}
+	require.NotEmpty(t, declared)
+	require.ElementsMatch(t, declared, ledger.Reasons())
 }
 
 func TestALineSaysHowOftenAContactWasCalledAndWhatCameOfItLast(t *testing.T) {

@@ -29,7 +29,7 @@ func inUse(t *testing.T) *book {
 	}
 	require.NoError(t, b.Receive(ctx, ask("c0", 1).Key, []byte("\x00\xff raw"), []call.Event{human}, ""))
 	require.NoError(t, b.ReceiveResult(ctx, ask("c0", 1).Key, []byte("\x00\xff no result"), call.BotResult{}, "it is no JSON"))
-	require.NoError(t, b.ReceiveResult(ctx, ask("c0", 1).Key, []byte("{}"), call.BotResult{Kind: call.Callback, At: start, Data: []byte(`{"a":1}`)}, ""))
+	require.NoError(t, b.ReceiveResult(ctx, ask("c0", 1).Key, []byte("{}"), call.BotResult{Kind: call.Confirmed, At: start, Data: []byte(`{"a":1}`)}, ""))
 	_, err := b.Conclude(ctx, ask("c0", 1).WorkflowID, ask("c0", 1).Key, followup.Policy{On: map[call.Disposition]followup.Rule{
 		call.Human: {Then: followup.VerbSuppress}}})
 	require.NoError(t, err)

@@ -62,7 +62,7 @@ func TestALimitCountsEveryCallThatMayHaveRungByNumberByContactOrBySubject(t *tes
 			held := b.held(fourth)
 			require.Equal(t, followup.ReasonLimit, held.Reason, by)
 			require.True(t, held.Queued)
-			require.WithinDuration(t, start.Add(24*time.Hour), held.NotBefore, time.Second, "when the first no longer counts")
+			require.WithinDuration(t, start.Add(24*time.Hour+followup.SendWithin), held.NotBefore, time.Second, "when the first no longer counts")
 			require.Contains(t, held.Rule, "at most 3 calls in any 24 hours to a "+string(by))
 			require.True(t, b.clear(ask("somebody else", 1, to(other), atMost(3, 24*time.Hour, by))).Cleared)
 
@@ -74,7 +74,8 @@ func TestALimitCountsEveryCallThatMayHaveRungByNumberByContactOrBySubject(t *tes
 			require.Equal(t, []string{fourth.ContactID}, b.woken())
 			b.dial(fourth)
 			evidence := b.show(fourth.ContactID).Decisions
-			require.Contains(t, string(evidence[len(evidence)-1].Evidence), fmt.Sprintf(`"calls":{"%s":2}`, by))
+			require.Contains(t, string(evidence[len(evidence)-1].Evidence),
+				fmt.Sprintf(`"limits":[{"rule":"test: limits: at most 3 calls in any 24 hours to a %s","calls":2,"of":3}]`, by))
 		}
 	})
 }
@@ -120,6 +121,128 @@ func TestAQuietTimeBeginsWithAConversationOrARefusalAndEndsInTime(t *testing.T) 
 			b.Advance(time.Duration(week))
 			b.dial(ask("bert", 1, about("debt 7"), quiet))
 		}
+	})
+}
+
+func TestAContactIsCountedOverAllOfItsCampaignsAndIsNoSubjectOfItsName(t *testing.T) {
+	in := func(campaign string) func(*followup.ClearanceRequest) {
+		return func(r *followup.ClearanceRequest) {
+			r.Campaign, r.WorkflowID = campaign, "redial/"+campaign+"/"+r.ContactID
+			r.Key = call.AttemptKey(r.WorkflowID, r.FirstRunID, r.N)
+		}
+	}
+	onEach(t, func(t *testing.T, at database) {
+		for _, by := range []followup.By{followup.ByContact, followup.BySubject} {
+			b := at.open(t)
+			once := atMost(1, time.Hour, by)
+			b.place(ask("anna", 1, in("spring"), once))
+			b.receive(ask("anna", 1, in("spring")), human)
+			require.Equal(t, followup.ReasonLimit, b.held(ask("anna", 1, in("summer"), once)).Reason, by)
+			b.dial(ask("bert", 1, in("summer"), once))
+			b.dial(ask("carl", 1, about("anna"), once))
+			b.dial(ask("redial/spring/anna", 1, once))
+		}
+	})
+}
+
+func TestAConversationIsWhoeverWasSpokenToByDetectionOrByTheBotsWord(t *testing.T) {
+	quiet := ruled(followup.Rules{Quiet: []followup.Quiet{{After: followup.EventConversation, For: followup.Duration(24 * time.Hour), By: followup.BySubject}}})
+	onEach(t, func(t *testing.T, at database) {
+		for what, c := range map[string]struct {
+			says  bool
+			ends  []call.Event
+			quiet bool
+		}{
+			"a person":                           {false, []call.Event{human}, true},
+			"answered, without a verdict":        {false, []call.Event{{Status: call.StatusCompleted, AMD: call.AMDStopped}}, true},
+			"a machine":                          {false, []call.Event{heard, ended}, false},
+			"a machine that talked to the bot":   {true, []call.Event{heard, ended}, true},
+			"nobody":                             {false, []call.Event{busy}, false},
+			"a bot, and the end was never heard": {true, nil, true},
+		} {
+			b := at.open(t)
+			first := ask("anna", 1, about("debt"), quiet)
+			b.place(first)
+			b.Advance(time.Minute)
+			over := b.Now()
+			if c.says {
+				b.say(first.Key, "1", confirmed)
+				require.True(t, b.clear(ask("a live call is left alone", 1, about("debt"), quiet)).Cleared, what)
+				b.receive(ask("a live call is left alone", 1), busy)
+			}
+			if c.ends != nil {
+				b.Advance(time.Minute)
+				over = b.Now()
+				b.receive(first, c.ends...)
+			}
+			b.Advance(time.Hour)
+			if c.ends == nil {
+				_, err := b.GiveUp(ctx, first.Key, "nothing was heard")
+				require.NoError(t, err)
+			}
+			second := b.clear(ask("bert", 1, about("debt"), quiet))
+			require.Equal(t, !c.quiet, second.Cleared, "%s: %+v", what, second)
+			if c.quiet {
+				require.WithinDuration(t, over.Add(24*time.Hour), second.Held.NotBefore, time.Second, what)
+			}
+		}
+	})
+}
+
+func TestOfManyCallsTheNewestDecide(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		for i := range 6 {
+			b.place(ask(fmt.Sprint("c", i), 1, to(number)))
+			b.end(ask(fmt.Sprint("c", i), 1, to(number)))
+			b.Advance(time.Hour)
+		}
+		held := b.held(ask("anna", 1, to(number), atMost(2, 24*time.Hour, followup.ByNumber)))
+		require.WithinDuration(t, start.Add(28*time.Hour+followup.SendWithin), held.NotBefore, time.Second, "when the fifth of six no longer counts")
+		b.dial(ask("bert", 1, to(number), atMost(7, 24*time.Hour, followup.ByNumber)))
+	})
+}
+
+func TestWhoWaitsBehindAnotherContactOfTheNumberIsToldWhyAndDoesNotPoll(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.limits(1, 0, 0)
+		b.place(ask("under", 1))
+		b.held(ask("first", 1, to(number)))
+		b.Advance(time.Millisecond)
+		behind := b.held(ask("second", 1, to(number)))
+		require.Equal(t, followup.ReasonNumber, behind.Reason)
+		require.Contains(t, behind.Rule, "waits for this number first")
+		require.False(t, behind.Until.Before(b.Now().Add(time.Minute)))
+		b.end(ask("under", 1))
+		require.Equal(t, []string{"first"}, b.wakes())
+		kept := b.held(ask("second", 1, to(number)))
+		require.Contains(t, kept.Rule, "called in for this number first")
+		require.True(t, kept.Queued)
+		require.True(t, kept.Until.After(b.Now().Add(10*time.Second)), "until that promise is over")
+		b.place(ask("first", 1, to(number)))
+		require.Equal(t, "one call at a time to a number", b.held(ask("second", 1, to(number))).Rule)
+		b.end(ask("first", 1, to(number)))
+		require.Equal(t, []string{"second"}, b.wakes())
+		b.dial(ask("second", 1, to(number)))
+	})
+}
+
+func TestANumberThatIsRefusedKeepsNoPlaceInTheQueue(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		others := func(r *followup.ClearanceRequest) { r.Others = true }
+		b.limits(1, 0, 0)
+		b.place(ask("under", 1))
+		b.held(ask("anna", 1, to(number), others))
+		b.Advance(time.Millisecond)
+		b.held(ask("bert", 1))
+		b.end(ask("under", 1))
+		require.Equal(t, []string{"anna"}, b.wakes())
+		b.suppress(kept(number, "asked by letter"))
+		_, open := b.refused(ask("anna", 1, to(number), others))
+		require.True(t, open)
+		require.Contains(t, b.woken(), "bert", "what it was promised passes on")
 	})
 }
 
@@ -181,7 +304,7 @@ func TestTheDeploymentsCeilingsHoldForEveryPolicyThatDoesNotClaimToBeAboveThem(t
 		b.end(ask("anna", 1, to(number)))
 		held := b.held(ask("bert", 1, to(number)))
 		require.Contains(t, held.Rule, "REDIAL_CEILINGS")
-		require.WithinDuration(t, time.Date(2026, 3, 3, 5, 0, 0, 0, time.UTC), held.NotBefore, time.Second, "midnight in Washington")
+		require.WithinDuration(t, start.Add(24*time.Hour), held.NotBefore, time.Second, "tomorrow at the same time")
 		above := ask("carl", 1, to(number), ruled(followup.Rules{AboveCeilings: true, Limits: []followup.Limit{{Calls: 9, Per: followup.Span{Day: true}}}}))
 		b.dial(above)
 		decisions := b.show("carl").Decisions

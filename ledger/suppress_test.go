@@ -450,6 +450,29 @@ func TestWhatTheVersionBeforeHasSuppressedHoldsToo(t *testing.T) {
 	})
 }
 
+// A SQLite file has one owner, and no version beside another.
+func TestWhatIsSuppressedHoldsForTheVersionBeforeTooWhileThatIsAtWork(t *testing.T) {
+	b := databases["PostgreSQL"].open(t)
+	known := func(target string) int {
+		return b.count(fmt.Sprintf("SELECT COUNT(*) FROM suppressions WHERE target = '%s'", target))
+	}
+	b.suppress(kept(number, "asked by letter"))
+	b.suppress(kept(number, "asked by phone"))
+	require.Equal(t, 1, known(number))
+	require.Len(t, b.listed(ledger.SuppressionFilter{}), 2, "and it comes not back")
+	b.suppress(until(start.Add(time.Hour), kept("tel:+12025550102", "for now")))
+	b.suppress(keptContact("tel:+12025550103", "an id that looks like a number"))
+	b.load(kept("tel:+12025550104", "a list"), kept("tel:+12025550105", "a list"))
+	require.Zero(t, known("tel:+12025550102"), "which knows of no end")
+	require.Zero(t, known("tel:+12025550103"))
+	require.Equal(t, 1, known("tel:+12025550104"))
+	for _, target := range []string{number, "tel:+12025550105"} {
+		_, err := b.Unsuppress(ctx, ledger.SuppressedNumber, target, "operator eva", "signed form 7")
+		require.NoError(t, err)
+		require.Zero(t, known(target))
+	}
+}
+
 func TestSuppressingAndClearingAtTheSameTimeLeavesOneBeforeTheOther(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)

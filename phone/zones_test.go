@@ -1,11 +1,26 @@
 package phone_test
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"redial/phone"
 )
+
+// Evidence names the version: a new archive is a new version.
+func TestTheArchiveIsThatOfItsVersion(t *testing.T) {
+	archive, err := os.ReadFile("zoneinfo.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]string{"go1.26": "8f55634d05f8bca1f7bc7c69c5933428c69357e0bdf565e5ba224e3f88ff12e8"}
+	if got := fmt.Sprintf("%x", sha256.Sum256(archive)); got != sums[phone.ZonesVersion] {
+		t.Errorf("the archive's sum is %s, and that of %s is %s: change ZonesVersion with the archive", got, phone.ZonesVersion, sums[phone.ZonesVersion])
+	}
+}
 
 func TestZonesComeFromTheEmbeddedArchiveWithTheirClockChanges(t *testing.T) {
 	paris, err := phone.Zone("Europe/Paris")

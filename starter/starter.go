@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -68,6 +69,7 @@ func (s Starter) check(in *workflows.Input) error {
 	if err := in.Policy.Validate(); err != nil {
 		return &InputError{"policy", err.Error()}
 	}
+	in.Policy = in.Policy.WithDefaults() // what a run was started with stands in its history
 	return checkRules(in)
 }
 
@@ -94,7 +96,13 @@ func checkRules(in *workflows.Input) error {
 	if len(in.Further) > workflows.MaxFurther {
 		return &InputError{"to", fmt.Sprintf("%d further numbers are too many: name at most %d", len(in.Further), workflows.MaxFurther)}
 	}
-	if err := in.Policy.Check(append([]call.Target{in.To}, in.Further...), in.Consent); err != nil {
+	targets := append([]call.Target{in.To}, in.Further...)
+	for i, t := range targets {
+		if slices.ContainsFunc(targets[:i], func(have call.Target) bool { return have.URI == t.URI }) {
+			return &InputError{"to", fmt.Sprintf("%s is named twice: name each number once", t)}
+		}
+	}
+	if err := in.Policy.Check(targets, in.Consent); err != nil {
 		field, problem, _ := strings.Cut(err.Error(), ": ")
 		return &InputError{field, problem}
 	}

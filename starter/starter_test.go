@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/mocks"
 
 	"redial/call"
+	"redial/followup"
 	"redial/starter"
 	"redial/workflows"
 )
@@ -101,6 +102,29 @@ func TestIDsAndNamesThatBreakAnIDAreRefusedBeforeAnythingStarts(t *testing.T) {
 		_, err := starter.Starter{Client: newTemporal(t)}.Call(ctx, "F", workflows.Input{ContactID: id})
 		require.NoError(t, err, id)
 	}
+}
+
+func TestANumberThatIsNamedTwiceIsRefused(t *testing.T) {
+	a, b := call.Target{URI: "tel:+12025550101"}, call.Target{URI: "tel:+12025550102"}
+	for _, further := range [][]call.Target{{a}, {b, a}, {b, b}} {
+		c := newTemporal(t)
+		_, err := starter.Starter{Client: c}.Call(ctx, "F", workflows.Input{To: a, Further: further})
+		var wrong *starter.InputError
+		require.ErrorAs(t, err, &wrong)
+		require.Equal(t, "to", wrong.Field)
+		require.Contains(t, wrong.Problem, "is named twice")
+		require.NotContains(t, wrong.Problem, "2025550")
+		require.Zero(t, c.starts)
+	}
+	_, err := starter.Starter{Client: newTemporal(t)}.Call(ctx, "F", workflows.Input{To: a, Further: []call.Target{b}})
+	require.NoError(t, err)
+}
+
+func TestWhatAPolicyLeavesOpenStandsInTheRunsInput(t *testing.T) {
+	c := newTemporal(t)
+	_, err := starter.Starter{Client: c}.Call(ctx, "F", workflows.Input{})
+	require.NoError(t, err)
+	require.Equal(t, followup.Policy{}.WithDefaults(), c.input.Policy, "also its jitter, which a run without one does not have")
 }
 
 // No phone number stands in a workflow id.

@@ -91,7 +91,9 @@ func (f *Flow) current() Status {
 func (f *Flow) Input() Input { return f.in }
 
 // numbers are all that the contact has, in the order in which they are tried.
-func (f *Flow) numbers() []call.Target { return append([]call.Target{f.in.To}, f.in.Further...) }
+func (f *Flow) numbers() []call.Target {
+	return followup.Numbers(append([]call.Target{f.in.To}, f.in.Further...))
+}
 
 // further is the number after the one that is called now; false when there is none.
 func (f *Flow) further() (call.Target, bool) {

@@ -178,7 +178,7 @@ func (f *Flow) renew(ctx workflow.Context) {
 		return
 	}
 	f.listen()
-	if f.settledAfterAll() {
+	if f.settledAfterAll() || f.recheck {
 		return
 	}
 	next := f.in

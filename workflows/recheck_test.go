@@ -37,13 +37,18 @@ func TestAContactThatWaitsEndsAtOnceWhenItsNumberMustNotBeCalledAnyMore(t *testi
 		suppressedAt1005(kit, anna)
 		lasts(t, kit.Call(anna, nil, steady).Outcome(call.OutcomeSuppressed).DialedAt(monday))
 	})
+	t.Run("between attempts, in a run that was continued", func(t *testing.T) {
+		kit := asleep(t).Renew()
+		suppressedAt1005(kit, anna)
+		lasts(t, kit.Call(anna, nil, steady).Outcome(call.OutcomeSuppressed).DialedAt(monday))
+	})
 	t.Run("in a wait of the flow's own choice", func(t *testing.T) {
 		kit := callflowtest.New(t, nextDay).At(monday)
 		suppressedAt1005(kit, anna)
 		lasts(t, kit.Call(anna, nil).Outcome(call.OutcomeSuppressed).DialedAt())
 	})
-	t.Run("in a call that another follows", func(t *testing.T) {
-		kit := callflowtest.New(t, workflows.Standard).At(monday)
+	t.Run("in a call that another follows, in a run that would be continued after it", func(t *testing.T) {
+		kit := callflowtest.New(t, workflows.Standard).At(monday).Renew()
 		kit.On(anna).Machine(callflowtest.Beep).Talk(6 * time.Minute)
 		suppressedAt1005(kit, anna)
 		run := kit.Call(anna, nil, steady).Outcome(call.OutcomeSuppressed).DialedAt(monday)

@@ -53,8 +53,12 @@ func (f *Flow) rest(ctx workflow.Context, h followup.Hold, summary string, enoug
 	defer func() { f.steer.wait = nil }()
 	for calls := f.steer.calls; ; {
 		f.steer.wait = &h
-		_, err := f.sleep(ctx, h.Until, summary, func() bool { return enough() || f.recheck || f.steer.calls > calls || f.steer.moved != nil })
-		if err == nil && f.recheck && !enough() {
+		over := false // kept: a piece of news is enough only once
+		_, err := f.sleep(ctx, h.Until, summary, func() bool {
+			over = over || enough()
+			return over || f.recheck || f.steer.calls > calls || f.steer.moved != nil
+		})
+		if err == nil && f.recheck && !over {
 			if err := f.mayGoOn(ctx); err != nil {
 				return err
 			}

@@ -24,7 +24,8 @@ CREATE TABLE suppression_imports (
 
 INSERT INTO suppression_entries (kind, subject, at, source, reason) SELECT 'number', target, at, source, reason FROM suppressions;
 
--- Nothing but the version before this one, which may still be at work, writes to the table suppressions.
+-- The version before this one, which may still be at work, reads and writes the table suppressions alone. What one of the two tables
+-- is told, the other is.
 -- +goose StatementBegin
 CREATE FUNCTION suppressions_by_the_version_before() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
@@ -34,9 +35,31 @@ END
 $$;
 -- +goose StatementEnd
 CREATE TRIGGER suppressions_by_the_version_before AFTER INSERT ON suppressions
-    FOR EACH ROW EXECUTE FUNCTION suppressions_by_the_version_before();
+    FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION suppressions_by_the_version_before();
+
+-- +goose StatementBegin
+CREATE FUNCTION suppressions_for_the_version_before() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'suppression_imports' THEN
+        INSERT INTO suppressions (target, at, reason, source)
+            SELECT subject, at, reason, source FROM suppression_entries
+            WHERE import_id = NEW.import_id AND kind = 'number' AND expires_at = 0 AND removed_at = 0 ON CONFLICT (target) DO NOTHING;
+    ELSIF NEW.removed_at = 0 THEN
+        INSERT INTO suppressions (target, at, reason, source) VALUES (NEW.subject, NEW.at, NEW.reason, NEW.source) ON CONFLICT (target) DO NOTHING;
+    ELSE
+        DELETE FROM suppressions WHERE target = NEW.subject; -- all that hold are removed together
+    END IF;
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER suppressions_for_the_version_before AFTER INSERT OR UPDATE ON suppression_entries
+    FOR EACH ROW WHEN (pg_trigger_depth() = 0 AND NEW.kind = 'number' AND NEW.expires_at = 0 AND (NEW.import_id = 0 OR NEW.removed_at > 0))
+    EXECUTE FUNCTION suppressions_for_the_version_before();
+CREATE TRIGGER suppressions_for_the_version_before AFTER UPDATE ON suppression_imports
+    FOR EACH ROW WHEN (NEW.completed_at > 0) EXECUTE FUNCTION suppressions_for_the_version_before();
 
 -- +goose Down
 DROP TRIGGER suppressions_by_the_version_before ON suppressions;
-DROP FUNCTION suppressions_by_the_version_before;
 DROP TABLE suppression_imports, suppression_entries;
+DROP FUNCTION suppressions_by_the_version_before, suppressions_for_the_version_before;
