@@ -16,7 +16,8 @@ import (
 
 func policyCommand() *cobra.Command {
 	c := &cobra.Command{Use: "policy", Short: "Look at policies and at the calling rules that come with redial", Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return usagef("policy what? see %s --help", c.CommandPath()) }}
+		Example: "  redial policy explain reminder.yaml\n  redial policy presets",
+		RunE:    func(c *cobra.Command, _ []string) error { return usagef("policy what? see %s --help", c.CommandPath()) }}
 	var asJSON bool
 	explain := &cobra.Command{
 		Use:   "explain [FILE]",
@@ -55,6 +56,7 @@ Presets are data and no legal advice: verify them with counsel.`,
 func presetsCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{Use: "presets", Short: "List the calling rules that come with redial, with their sources", Args: noArguments,
+		Example: "  redial policy presets --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if asJSON {
 				return printJSON(c.OutOrStdout(), followup.Presets())

@@ -128,7 +128,7 @@ type Clearance struct {
 type Hold struct {
 	Reason Reason    `json:"reason"`
 	Rule   string    `json:"rule"`
-	Until  time.Time `json:"until"`
+	Until  time.Time `json:"until,omitzero"`  // zero: until an event
 	Event  string    `json:"event,omitempty"` // what ends the wait before its time
 	Queued bool      `json:"queued,omitempty"`
 	// NotBefore is when what is waited for happens at the earliest; zero: at any time. From then on the queue wakes those who wait for

@@ -246,7 +246,8 @@ func TestPoliciesOfOneProcessAreDecidedOnAtTheSameTime(t *testing.T) {
 			c := history(call.Busy)
 			c.Target = call.Target{URI: "tel:+12055550100"}
 			for n := range 50 {
-				p.Decide(c, now.AddDate(0, 0, i*50+n))
+				c.OpenedAt = now.AddDate(0, 0, i*50+n)
+				p.Decide(c, c.OpenedAt)
 			}
 		})
 	}

@@ -94,3 +94,12 @@ var nextDay = workflows.Define("NextDay", func(ctx workflow.Context, f *workflow
 	_, err := f.Call(ctx)
 	return err
 })
+
+func TestAPausedContactWhoseWaitIsOverEndsAtOnceToo(t *testing.T) {
+	kit := asleep(t)
+	kit.SteerAfter(time.Minute, workflows.UpdatePause, workflows.Steering{})
+	kit.After(40*time.Minute, func() { kit.Suppress(anna) })
+	kit.SteerAfter(2*time.Hour, workflows.UpdateResume, workflows.Steering{})
+	run := kit.Call(anna, nil, steady).Outcome(call.OutcomeSuppressed).DialedAt(monday)
+	require.InDelta(t, 40*time.Minute, run.Lasted(), float64(5*time.Second))
+}

@@ -266,9 +266,19 @@ func (f *Flow) whilePaused(ctx workflow.Context) error {
 			return err
 		}
 	}
-	err := workflow.Await(ctx, func() bool { return f.steer.paused == nil || f.steer.end != nil })
-	if stopped := f.stopped(ctx); stopped != nil || err != nil {
-		return cmp.Or(stopped, error(ErrCanceled))
+	for f.steer.paused != nil {
+		err := workflow.Await(ctx, func() bool {
+			f.listen()
+			return f.steer.paused == nil || f.steer.end != nil || f.recheck
+		})
+		if stopped := f.stopped(ctx); stopped != nil || err != nil {
+			return cmp.Or(stopped, error(ErrCanceled))
+		}
+		if f.recheck && f.steer.paused != nil {
+			if err := f.mayGoOn(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
