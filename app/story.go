@@ -156,7 +156,7 @@ func allowed(d ledger.Decision) (text, rule string) {
 	_ = json.Unmarshal(d.Evidence, &e)
 	text = d.Reason
 	if len(e.Zones) > 0 {
-		text += fmt.Sprintf("; the window is open in %s (%s)", some(e.Zones), bases[phone.Basis(e.Basis)])
+		text += fmt.Sprintf("; the clocks of %s (%s)", some(e.Zones), bases[phone.Basis(e.Basis)])
 	}
 	for _, by := range []followup.By{followup.ByNumber, followup.ByContact, followup.BySubject} {
 		if n, counted := e.Calls[by]; counted {
