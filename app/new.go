@@ -105,7 +105,7 @@ var (
 func (m *newModule) findSources() (err error) {
 	if m.Redial == "" {
 		if m.Redial, err = process.Checkout(); err != nil {
-			return errors.New("Redial's sources are not found from here: name their folder with --redial")
+			return errors.New("the sources of Redial are not found from here: name their folder with --redial")
 		}
 	}
 	if m.Redial, err = filepath.Abs(m.Redial); err != nil {

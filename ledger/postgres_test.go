@@ -306,7 +306,10 @@ func (c *cut) carry(client, server net.Conn) {
 		}
 	}()
 	defer server.Close()
-	moves := func() { c.moving.RLock(); c.moving.RUnlock() }
+	moves := func() {
+		c.moving.RLock()
+		defer c.moving.RUnlock() // it waits while a move is under way
+	}
 	defer moves()
 	buffer := make([]byte, 64<<10)
 	for {
