@@ -261,7 +261,7 @@ func TestARunThatWasContinuedByTheOldBuildGoesOnWithTheNewOneBehindTheGate(t *te
 	require.NotEqual(t, run.RunID, now.WorkflowExecution.RunID, "the flow is in the run that it began in")
 	run.RunID = now.WorkflowExecution.RunID
 	require.NoError(t, callflowtest.ReplayFile(r.saved(run), gated))
-	require.ErrorContains(t, callflowtest.ReplayFile(r.saved(run), changed), "was Flow.Call in an earlier run and is Flow.Do in this build")
+	require.ErrorContains(t, callflowtest.ReplayFile(r.saved(run), changed), "was Flow.Call in an earlier run and is Flow.Do (appointmentStands) in this build")
 
 	r.deploy("new", gated)
 	r.makeCurrent("new")

@@ -121,7 +121,7 @@ func TestShowAnswersWhySomebodyWasNotCalledYesterday(t *testing.T) {
 			"redial call-now does not lift it", "#1 held the calling window is closed", "now it still waits (window)"},
 		"moved": {"now it waits until " + day(5), "and then asks for leave to make attempt 2, because the policy waits before the next attempt (retry)",
 			"[reminder: on.busy.retry[0]: 20m, moved by reminder: window (Europe/London)]", "redial call-now moved, redial reschedule moved",
-			"#1 dial no rule forbids the call; the window is open in Europe/London (by the number) [reminder]", "#1 heard failed, detect, 486 Busy Here", "#1 end busy", "#1 decided busy, retry 1 of 3: again at " + day(5)},
+			"#1 dial no rule forbids the call; the clocks of Europe/London (by the number) [reminder]", "#1 heard failed, detect, 486 Busy Here", "#1 end busy", "#1 decided busy, retry 1 of 3: again at " + day(5)},
 		"paused": {"now since " + day(-2), "it is paused by eva: a complaint is looked into", "redial resume paused", "its next attempt was due at " + day(-2) + " ",
 			"+01:05:00 held paused by eva: a complaint is looked into " + day(0)},
 	} {

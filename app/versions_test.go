@@ -27,7 +27,7 @@ type rollout struct {
 }
 
 func newRollout(t *testing.T, v config.Versioning, ofTemporal ...string) rollout {
-	w := newWorld(t, worldOptions{simulator: simulator.Config{PlainNumbers: true}, temporal: ofTemporal})
+	w := newWorld(t, worldOptions{simulator: simulator.Config{PlainNumbers: true}, temporal: ofTemporal, flows: []workflows.Definition{before}})
 	return rollout{w, w.client.WorkerDeploymentClient().GetHandle("redial"), v}
 }
 
