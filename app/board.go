@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -157,7 +158,7 @@ func printDemo(w io.Writer, b *board, contacts []ledger.Summary, r demoResult) {
 		}
 	}
 	fmt.Fprintln(w, "\nReached")
-	for _, n := range sortedKeys(reached) {
+	for _, n := range slices.Sorted(maps.Keys(reached)) {
 		fmt.Fprintf(w, "  at attempt %d: %d\n", n, reached[n])
 	}
 	fmt.Fprintf(w, "\nEscalated to people, by a signed webhook (%d delivered, signatures verified)\n", r.Escalations)
@@ -165,7 +166,7 @@ func printDemo(w io.Writer, b *board, contacts []ledger.Summary, r demoResult) {
 		fmt.Fprintf(w, "  %-8s %s\n", c.ContactID, c.Reason)
 	}
 	fmt.Fprintln(w, "\nOtherwise ended")
-	for _, o := range sortedKeys(r.Contacts) {
+	for _, o := range slices.Sorted(maps.Keys(r.Contacts)) {
 		if o != call.OutcomeEscalated && o != call.Outcome(call.Human) && o != call.Outcome(call.Answered) {
 			fmt.Fprintf(w, "  %-16s %d\n", o, r.Contacts[o])
 		}
@@ -178,13 +179,4 @@ func printDemo(w io.Writer, b *board, contacts []ledger.Summary, r demoResult) {
 		fmt.Fprintf(w, "  %-8s %s\n", id, r.Runs[id])
 	}
 	fmt.Fprintf(w, "\nDone in %.0f seconds.\n", r.Seconds)
-}
-
-func sortedKeys[K int | call.Outcome, V any](m map[K]V) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -83,12 +83,14 @@ webhook has not taken them yet, with the tries and the last error. No number is 
 }
 
 func listEscalations(c *cobra.Command, l *ledger.Ledger, f ledger.EscalationFilter) (page escalationPage, err error) {
-	limit := f.Limit
-	f.Limit++ // one more tells whether there is a next page
-	page.Escalations, err = l.Escalations(c.Context(), f)
-	if len(page.Escalations) > limit {
-		page.Escalations = page.Escalations[:limit]
-		page.Next = strconv.FormatInt(page.Escalations[limit-1].ID, 10)
+	var more bool
+	page.Escalations, more, err = ledger.Page(f.Limit, func(limit int) ([]ledger.EscalationLine, error) {
+		f := f
+		f.Limit = limit
+		return l.Escalations(c.Context(), f)
+	})
+	if more {
+		page.Next = strconv.FormatInt(page.Escalations[f.Limit-1].ID, 10)
 	}
 	return page, err
 }

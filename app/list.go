@@ -142,12 +142,14 @@ func past(text string, now time.Time) (at time.Time, err error) {
 }
 
 func listContacts(c *cobra.Command, l *ledger.Ledger, f ledger.ContactFilter) (page contactPage, err error) {
-	limit := f.Limit
-	f.Limit++ // one more tells whether there is a next page
-	page.Contacts, err = l.Contacts(c.Context(), f)
-	if len(page.Contacts) > limit {
-		page.Contacts = page.Contacts[:limit]
-		page.Next = page.Contacts[limit-1].WorkflowID
+	var more bool
+	page.Contacts, more, err = ledger.Page(f.Limit, func(limit int) ([]ledger.ContactLine, error) {
+		f := f
+		f.Limit = limit
+		return l.Contacts(c.Context(), f)
+	})
+	if more {
+		page.Next = page.Contacts[f.Limit-1].WorkflowID
 	}
 	return page, err
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -154,12 +155,7 @@ func explainWindow(line func(string, string, ...any), p followup.Policy) {
 		clock = "by the clock of " + win.Timezone
 	}
 	line("Calling window", "%s", clock)
-	sets := make([]string, 0, len(win.Days))
-	for set := range win.Days {
-		sets = append(sets, set)
-	}
-	slices.Sort(sets)
-	for _, set := range sets {
+	for _, set := range slices.Sorted(maps.Keys(win.Days)) {
 		line("", "%s  %s", set, hoursInWords(win.Days[set]))
 	}
 	for _, d := range win.Holidays {
@@ -210,12 +206,7 @@ func explainPresets(w io.Writer, presets []followup.Preset) {
 	fmt.Fprintf(w, "Presets of %s. They are data and no legal advice: verify them with counsel.\n", followup.PresetsVersion)
 	for _, p := range presets {
 		fmt.Fprintf(w, "\n%s: %s\n", p.Name, p.Title)
-		sets := make([]string, 0, len(p.Days))
-		for set := range p.Days {
-			sets = append(sets, set)
-		}
-		slices.Sort(sets)
-		for _, set := range sets {
+		for _, set := range slices.Sorted(maps.Keys(p.Days)) {
 			fmt.Fprintf(w, "  %s  %s, by the recipient's clock\n", set, hoursInWords(p.Days[set]))
 		}
 		if p.Holidays != "" {

@@ -399,12 +399,14 @@ func suppressListCommand() *cobra.Command {
 }
 
 func listSuppressions(ctx context.Context, l *ledger.Ledger, f ledger.SuppressionFilter) (page suppressionPage, err error) {
-	limit := f.Limit
-	f.Limit++ // one more tells whether there is a next page
-	page.Suppressions, err = l.Suppressions(ctx, f)
-	if len(page.Suppressions) > limit {
-		page.Suppressions = page.Suppressions[:limit]
-		page.Next = strconv.FormatInt(page.Suppressions[limit-1].ID, 10)
+	var more bool
+	page.Suppressions, more, err = ledger.Page(f.Limit, func(limit int) ([]ledger.Suppression, error) {
+		f := f
+		f.Limit = limit
+		return l.Suppressions(ctx, f)
+	})
+	if more {
+		page.Next = strconv.FormatInt(page.Suppressions[f.Limit-1].ID, 10)
 	}
 	return page, err
 }

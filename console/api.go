@@ -92,15 +92,16 @@ func (k *Console) contacts(c *gin.Context) {
 		refuse(c, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	f.Limit = limit + 1 // one more tells whether there is a next page
-	list, err := k.Ledger.Contacts(c.Request.Context(), f)
+	list, more, err := ledger.Page(limit, func(limit int) ([]ledger.ContactLine, error) {
+		f.Limit = limit
+		return k.Ledger.Contacts(c.Request.Context(), f)
+	})
 	if err != nil {
 		k.fail(c, err)
 		return
 	}
 	p := page{Contacts: list}
-	if len(list) > limit {
-		p.Contacts = list[:limit]
+	if more {
 		p.Next = list[limit-1].WorkflowID
 	}
 	c.JSON(http.StatusOK, p)
@@ -147,7 +148,7 @@ type suppressionPage struct {
 
 func (k *Console) suppressions(c *gin.Context) {
 	limit, err := size(c.Query("limit"))
-	f := ledger.SuppressionFilter{Kind: ledger.SuppressionKind(c.Query("kind")), Past: c.Query("all") == "true", Limit: limit + 1}
+	f := ledger.SuppressionFilter{Kind: ledger.SuppressionKind(c.Query("kind")), Past: c.Query("all") == "true"}
 	if f.Kind != "" && f.Kind != ledger.SuppressedNumber && f.Kind != ledger.SuppressedContact {
 		err = errors.Join(err, errors.New("kind: give number or contact"))
 	}
@@ -162,14 +163,16 @@ func (k *Console) suppressions(c *gin.Context) {
 		refuse(c, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	list, err := k.Ledger.Suppressions(c.Request.Context(), f)
+	list, more, err := ledger.Page(limit, func(limit int) ([]ledger.Suppression, error) {
+		f.Limit = limit
+		return k.Ledger.Suppressions(c.Request.Context(), f)
+	})
 	if err != nil {
 		k.fail(c, err)
 		return
 	}
 	p := suppressionPage{Suppressions: list}
-	if len(list) > limit {
-		p.Suppressions = list[:limit]
+	if more {
 		p.Next = strconv.FormatInt(list[limit-1].ID, 10)
 	}
 	c.JSON(http.StatusOK, p)

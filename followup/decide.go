@@ -70,15 +70,18 @@ func Numbers(all []call.Target) []call.Target {
 	return once
 }
 
-// further is the number after the one that was dialed last; false when there is none.
-func (c Contact) further() (call.Target, bool) {
-	all := Numbers(c.Numbers)
-	at := slices.IndexFunc(all, func(t call.Target) bool { return t.URI == c.Target.URI })
+// Further is the number after one of several; false when there is none.
+func Further(all []call.Target, now call.Target) (call.Target, bool) {
+	all = Numbers(all)
+	at := slices.IndexFunc(all, func(t call.Target) bool { return t.URI == now.URI })
 	if at < 0 || at+1 >= len(all) {
 		return call.Target{}, false
 	}
 	return all[at+1], true
 }
+
+// further is the number after the one that was dialed last; false when there is none.
+func (c Contact) further() (call.Target, bool) { return Further(c.Numbers, c.Target) }
 
 // business tells whether a disposition is that of a business attempt: no technical fault, no number that does not exist, and no
 // refusal on the way by an analytics engine.

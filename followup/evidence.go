@@ -42,6 +42,9 @@ type QuietSince struct {
 // Evidence is by what the rules allow the call.
 func (f Facts) Evidence() Evidence {
 	e := Evidence{Policy: f.Rules.Policy, Rules: f.Rules.version(), Consent: f.Consent, AboveCeilings: f.Rules.AboveCeilings}
+	if f.Rules.none() {
+		return e
+	}
 	for _, p := range f.Rules.presets() {
 		e.Presets = append(e.Presets, p.Rule())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -71,7 +72,7 @@ func (w Window) schedule() (Schedule, error) {
 	}
 	var s Schedule
 	named := map[time.Weekday]string{}
-	for _, set := range sortedKeys(w.Days) {
+	for _, set := range slices.Sorted(maps.Keys(w.Days)) {
 		days, err := weekdays(set)
 		if err != nil {
 			return s, fmt.Errorf("days: %w", err)
@@ -99,15 +100,6 @@ func (s Schedule) closedOn(days []Date) Schedule {
 		s.Closed = func(d Date) bool { return slices.Contains(days, d) }
 	}
 	return s
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // clock is one schedule by the clock of one zone, with the name of its rule.

@@ -10,6 +10,15 @@ import (
 	"redial/followup"
 )
 
+// Page is the first of what a query finds, no more than limit, and whether there is more: the query is asked for one more.
+func Page[T any](limit int, query func(limit int) ([]T, error)) (first []T, more bool, err error) {
+	first, err = query(limit + 1)
+	if more = len(first) > limit; more {
+		first = first[:limit]
+	}
+	return first, more, err
+}
+
 // ContactState is where a contact stands, in one word: that of its flow, as the ledger knows it.
 type ContactState string
 

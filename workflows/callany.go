@@ -47,7 +47,8 @@ func Human(a call.Attempt) bool { return a.Disposition == call.Human }
 // Each call needs a line and counts against the pace, so that "at once" is as many at a time as the limits allow.
 //
 // enough is asked when a call is over, and at once also at every piece of news in mid-call; with Flow.Result it may look at what the
-// bot has said, for which ResultWithin waits. It must decide from these alone. A target that must not be called is in Refused; when all are refused the error is a *RefusedError.
+// bot has said, for which ResultWithin waits. It must decide from these alone. A target that must not be called is in Refused; when
+// all are refused the error is a *RefusedError.
 func (f *Flow) CallAny(ctx workflow.Context, order Order, targets []call.Target, enough func(call.Attempt) bool, options ...CallOption) (Reached, error) {
 	return step(ctx, f, "CallAny", func(ctx workflow.Context) (Reached, error) {
 		g := group{f: f, enough: enough, options: options}
@@ -130,14 +131,7 @@ func (f *Flow) line(ctx workflow.Context, r request) error {
 	if err != nil {
 		return err
 	}
-	f.add(attempt)
-	ended, err := f.awaitEnd(ctx, attempt.N, r.reactions)
-	if ended.N == f.Last().N {
-		f.tell(ended)
-	}
-	if err == nil && r.hear > 0 {
-		_, err = f.hear(ctx, ended, r.hear)
-	}
+	_, err = f.hearOut(ctx, attempt, r)
 	return err
 }
 

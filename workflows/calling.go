@@ -45,8 +45,8 @@ func Tell(key string, value any) CallOption {
 // on. A call that is under way by then is heard out.
 func Before(t time.Time) CallOption { return func(r *request) { r.before = t.UTC() } }
 
-// ResultWithin lets CallAny wait, after the end of each call in which somebody may have spoken with the bot, for what the bot says of
-// it.
+// ResultWithin waits, after the end of a call in which somebody may have spoken with the bot, for what the bot says of it. It is for
+// CallAny; after a Call, AwaitResult does the same.
 func ResultWithin(d time.Duration) CallOption { return func(r *request) { r.hear = d } }
 
 func (r request) tooLate(now time.Time) bool { return !r.before.IsZero() && !now.Before(r.before) }
@@ -77,7 +77,7 @@ type request struct {
 	dial      activities.DialoutInput
 	other     bool          // another target than the contact's own
 	before    time.Time     // when it is too late to dial; zero: never
-	hear      time.Duration // how long CallAny waits for the bot's result after the end
+	hear      time.Duration // how long the bot's result is waited for after the end
 	reactions []reaction
 }
 
@@ -143,9 +143,16 @@ func (f *Flow) call(ctx workflow.Context, options []CallOption) (call.Attempt, e
 		return call.Attempt{}, err
 	}
 	f.promised = false
+	return f.hearOut(ctx, attempt, r)
+}
+
+// hearOut takes in an attempt that was dialed, its end, and what the bot says of it where that is waited for.
+func (f *Flow) hearOut(ctx workflow.Context, attempt call.Attempt, r request) (call.Attempt, error) {
 	f.add(attempt)
 	ended, err := f.awaitEnd(ctx, attempt.N, r.reactions)
-	f.tell(ended)
+	if ended.N == f.Last().N {
+		f.tell(ended)
+	}
 	if err == nil && r.hear > 0 {
 		_, err = f.hear(ctx, ended, r.hear)
 	}

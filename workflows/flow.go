@@ -26,7 +26,7 @@ type Flow struct {
 	numbered int            // attempts that were begun
 	to       call.Target    // who is called next, of the contact's numbers
 	promised bool           // the next call is a callback
-	calls    int            // coroutines of CallAny that have a call
+	calls    int            // coroutines beside the flow's own: calls of CallAny, and updates
 	told     told
 	hinted   told             // the settled attempt for which a wait has ended early
 	early    []call.Attempt   // heard of before their dial was answered
@@ -96,14 +96,7 @@ func (f *Flow) numbers() []call.Target {
 }
 
 // further is the number after the one that is called now; false when there is none.
-func (f *Flow) further() (call.Target, bool) {
-	all := f.numbers()
-	at := slices.IndexFunc(all, func(t call.Target) bool { return t.URI == f.to.URI })
-	if at < 0 || at+1 >= len(all) {
-		return call.Target{}, false
-	}
-	return all[at+1], true
-}
+func (f *Flow) further() (call.Target, bool) { return followup.Further(f.numbers(), f.to) }
 
 // Attempts are the attempts so far in the order of their numbers, each as it was last heard of.
 func (f *Flow) Attempts() []call.Attempt { return slices.Clone(f.attempts) }
