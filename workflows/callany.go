@@ -122,7 +122,11 @@ func (g *group) atOnce(ctx workflow.Context, targets []call.Target) (Reached, er
 		return Reached{}, err
 	}
 	stop()
-	return g.reached(lines)
+	r, err := g.reached(lines)
+	if stopped := g.f.stopped(ctx); stopped != nil && len(r.Enough) == 0 {
+		return r, stopped
+	}
+	return r, err
 }
 
 // line makes one call of several.
@@ -166,7 +170,7 @@ func (g *group) reached(lines []*line) (r Reached, err error) {
 		case errors.As(l.err, &refused) && refused.open:
 			r.Refused = append(r.Refused, TargetRefused{l.target, refused.Reason})
 			err = l.err
-		case errors.Is(l.err, ErrCanceled) && g.f.steer.end == nil: // it was not needed any more
+		case errors.Is(l.err, ErrCanceled): // it was not needed any more
 		case l.err != nil && failed == nil:
 			failed = l.err
 		case a.N != 0:

@@ -44,6 +44,18 @@ func TestACallThatIsNotNeededAnyMoreIsNotMade(t *testing.T) {
 	kit.Call("", nil).Outcome(call.OutcomeCanceled).Dialed(anna).Ended()
 }
 
+func TestARunThatIsCanceledWhileAllItsCallsAreHeldIsCanceledAndTheFlowIsToldSo(t *testing.T) {
+	kit := kitOf(t, func(ctx workflow.Context, f *workflows.Flow) error {
+		reached, err := f.CallAny(ctx, workflows.AtOnce, three, workflows.Human)
+		if _, found := reached.First(); err == nil && !found {
+			return f.Escalate(ctx, "nobody was reached")
+		}
+		return err
+	}).Lines(1).OtherCall("+14155550199", 0, time.Hour)
+	kit.CancelAfter(10 * time.Minute)
+	kit.Call("", nil).Outcome(call.OutcomeCanceled).Dialed().Ended()
+}
+
 func TestAContactThatHasItsOutcomeIsNotDialedAndOneThatWasNeverDialedIsKnown(t *testing.T) {
 	var refused *workflows.RefusedError
 	kit := kitOf(t, func(ctx workflow.Context, f *workflows.Flow) error {
