@@ -29,6 +29,9 @@ const (
 	NameOptOut   = "OptOut"
 	NameRecheck  = "Recheck"
 	NameLook     = "Look"
+	NameReplan   = "Replan"
+
+	NameChangePolicy = "ChangePolicy"
 )
 
 // DialoutTimeout is how long one execution of Dialout may take: its request leaves within followup.SendWithin, and the
@@ -56,6 +59,8 @@ type Ledger interface {
 	Recheck(ctx context.Context, c followup.Claim) (*followup.Refusal, error)
 	Open(ctx context.Context, c followup.Claim) error
 	Look(ctx context.Context, key string) (*call.Attempt, error)
+	Replan(ctx context.Context, workflowID, key string, p followup.Policy, numbers ...call.Target) (followup.Plan, error)
+	ChangePolicy(ctx context.Context, c followup.Claim, given followup.Policy, words string) (followup.Policy, error)
 }
 
 // Gateway places one call. It sends at most one request that could ring a phone, before sendBy or never.
@@ -106,8 +111,10 @@ type DialoutInput struct {
 	// First is the number of the first attempt that is dialed at the same time; 0: this one is dialed alone.
 	First int `json:"first,omitempty"`
 	// Promised is whether the call was promised for this time: it goes ahead of all others that wait.
-	Promised bool            `json:"promised,omitempty"`
-	Notes    []followup.Note `json:"notes,omitempty"`
+	Promised bool `json:"promised,omitempty"`
+	// Follows is the policy of the ledger by which the contact goes; its rules are looked at in place of Rules and Lifetime.
+	Follows string          `json:"follows,omitempty"`
+	Notes   []followup.Note `json:"notes,omitempty"`
 }
 
 func (a *Activities) request(in DialoutInput, info activity.Info) followup.ClearanceRequest {
@@ -127,6 +134,7 @@ func (a *Activities) request(in DialoutInput, info activity.Info) followup.Clear
 		Others:   in.Others,
 		First:    in.First,
 		Promised: in.Promised,
+		Follows:  in.Follows,
 		Owner:    fmt.Sprintf("%s/%s/%d", info.WorkflowExecution.RunID, info.ActivityID, info.Attempt),
 	}
 }
@@ -337,6 +345,61 @@ func (a *Activities) Recheck(ctx context.Context, in RecheckInput) (*followup.Re
 		return nil, err
 	}
 	return a.Ledger.Recheck(ctx, in.Claim)
+}
+
+// ReplanInput is a contact whose policy has changed.
+type ReplanInput struct {
+	WorkflowID string          `json:"workflow_id"`
+	Key        string          `json:"key,omitempty"` // of the attempt after which it waits for a retry; empty: it waits for something else
+	Policy     followup.Policy `json:"policy"`        // the run's own
+	Numbers    []call.Target   `json:"numbers,omitempty"`
+	Notes      []followup.Note `json:"notes,omitempty"`
+}
+
+// Replan decides anew on an attempt, under a policy that has changed.
+func (a *Activities) Replan(ctx context.Context, in ReplanInput) (followup.Plan, error) {
+	if err := a.note(ctx, in.WorkflowID, in.Notes); err != nil {
+		return followup.Plan{}, err
+	}
+	return a.Ledger.Replan(ctx, in.WorkflowID, in.Key, in.Policy, in.Numbers...)
+}
+
+// ChangePolicyInput is another policy for one contact: one of the ledger, which the claim names, or else the one that is given.
+type ChangePolicyInput struct {
+	Claim   followup.Claim    `json:"claim"`
+	Policy  *followup.Policy  `json:"policy,omitempty"`
+	Targets []call.Target     `json:"targets,omitempty"` // the contact's numbers
+	Consent *followup.Consent `json:"consent,omitempty"`
+	Words   string            `json:"words"` // who has asked for it, and why
+}
+
+// ChangePolicyResult is the policy by which the contact goes now, or why it cannot.
+type ChangePolicyResult struct {
+	Policy  followup.Policy `json:"policy,omitzero"`
+	Refused string          `json:"refused,omitempty"`
+}
+
+// ChangePolicy checks another policy for a contact and writes it down. It changes nothing where that is refused.
+func (a *Activities) ChangePolicy(ctx context.Context, in ChangePolicyInput) (ChangePolicyResult, error) {
+	var given followup.Policy
+	if in.Policy != nil {
+		given = *in.Policy
+	}
+	if in.Claim.Follows == "" {
+		err := given.Validate()
+		if given = given.WithDefaults(); err == nil {
+			err = given.Check(in.Targets, in.Consent)
+		}
+		if err != nil {
+			return ChangePolicyResult{Refused: "policy: " + err.Error()}, nil
+		}
+	}
+	p, err := a.Ledger.ChangePolicy(ctx, in.Claim, given, in.Words)
+	var unknown *followup.UnknownPolicyError
+	if errors.As(err, &unknown) {
+		return ChangePolicyResult{Refused: unknown.Error()}, nil
+	}
+	return ChangePolicyResult{Policy: p}, err
 }
 
 // Look returns an attempt as the ledger has it; nil: it was never cleared.

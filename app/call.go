@@ -59,7 +59,7 @@ Exit status: 0 started, or with --wait an outcome exists; 1 it failed or the id 
 	flags.StringVar(&f.input, "input", "", "file with the flow's own input, YAML or JSON; - reads standard input")
 	flags.StringVar(&f.caller, "caller", "", "caller id; the worker's KORE_CALLER where none is given")
 	flags.StringVar(&f.trunk, "trunk", "", "trunk; the worker's KORE_TRUNK where none is given")
-	flags.StringVar(&f.policy, "policy", "", "file with the policy, YAML or JSON; the default policy where none is given")
+	flags.StringVar(&f.policy, "policy", "", "file with the policy, YAML or JSON, or ledger:NAME for one that the run follows; the default policy where none is given")
 	flags.StringVar(&f.zone, "zone", "", "the recipient's time zone, like Europe/Paris; guessed from the number where none is given")
 	flags.StringVar(&f.subject, "subject", "", "what the call is about, such as a debt: limits by subject count over all contacts that have it")
 	flags.StringVar(&f.consent, "consent", "", "file with the recipient's consent, YAML or JSON: scope, source, at, expires")
@@ -75,7 +75,7 @@ func startCall(c *cobra.Command, f callFlags) error {
 	if err != nil {
 		return err
 	}
-	in, err := f.runInput(c.Context(), c.InOrStdin())
+	in, err := f.runInput(c.Context(), cfg, c.InOrStdin())
 	if err != nil {
 		return usageError{err}
 	}
@@ -87,9 +87,7 @@ func startCall(c *cobra.Command, f callFlags) error {
 			return err
 		}
 	}
-	for _, warning := range in.Policy.Warnings() {
-		fmt.Fprintln(c.ErrOrStderr(), "redial: warning: "+warning)
-	}
+	warn(c, in.Policy)
 	temporal, err := connectQuietly(c.Context())
 	if err != nil {
 		return err
@@ -97,6 +95,9 @@ func startCall(c *cobra.Command, f callFlags) error {
 	defer temporal.Close()
 	s := starter.Starter{Client: temporal, IDKey: cfg.IDKey()}
 	started, err := s.Call(c.Context(), f.flow, in)
+	if errors.Is(err, starter.ErrDuplicateID) && f.policy != "" {
+		return fmt.Errorf("%w; another policy for its run: redial change-policy %s --policy %s", err, f.id, f.policy)
+	}
 	if err != nil {
 		return explain(err)
 	}
@@ -130,7 +131,7 @@ func awaitResult(c *cobra.Command, s starter.Starter, started starter.Call, asJS
 }
 
 // runInput makes a run's input from the flags. All of its errors are the user's.
-func (f callFlags) runInput(ctx context.Context, stdin io.Reader) (workflows.Input, error) {
+func (f callFlags) runInput(ctx context.Context, cfg config.Config, stdin io.Reader) (workflows.Input, error) {
 	in := workflows.Input{ContactID: f.id, Campaign: f.campaign, Caller: f.caller, Trunk: f.trunk, Subject: f.subject}
 	flow, data, err := f.readFlow(ctx, stdin)
 	if err != nil {
@@ -145,7 +146,7 @@ func (f callFlags) runInput(ctx context.Context, stdin io.Reader) (workflows.Inp
 			return in, err
 		}
 	}
-	if in.Policy, err = readPolicy(f.policy); err != nil {
+	if in.Policy, in.Follows, err = findPolicy(ctx, cfg, f.policy); err != nil {
 		return in, err
 	}
 	if in.Consent, err = readConsent(f.consent); err != nil {
@@ -168,23 +169,6 @@ func (f callFlags) readTargets(in *workflows.Input) error {
 	}
 	in.To, in.Further = all[0], all[1:]
 	return nil
-}
-
-// readPolicy reads a policy file and fills in what it leaves open, so that what a run was started with stands in its
-// history.
-func readPolicy(file string) (followup.Policy, error) {
-	if file == "" {
-		return followup.Policy{}.WithDefaults(), nil
-	}
-	data, err := readFile(file, followup.MaxPolicySize)
-	if err != nil {
-		return followup.Policy{}, fmt.Errorf("--policy: %w", err)
-	}
-	p, err := followup.Parse(data)
-	if err != nil {
-		return p, fmt.Errorf("--policy %s: %w", file, err)
-	}
-	return p.WithDefaults(), nil
 }
 
 func readConsent(file string) (*followup.Consent, error) {

@@ -335,7 +335,7 @@ func TestEscalationsAreListedAndAcknowledgedAndShowTellsOfBoth(t *testing.T) {
 	require.NotContains(t, text, "44207")
 	require.NotContains(t, p.must(t, "escalations", "list", "--undelivered"), "anna")
 	require.Contains(t, p.must(t, "show", "anna"), "people   have not seen to it yet; it is in the inbox: redial escalations list\n")
-	require.Contains(t, p.must(t, "show", "ben"), "people   could not be told yet at https://people.example.com/x: the receiver answered 503")
+	require.Contains(t, p.must(t, "show", "ben"), "people   could not be told yet by https://people.example.com/x: the receiver answered 503")
 
 	said := p.must(t, "escalations", "ack", "anna", "--by", "eva, the night shift", "--note", "called her from the desk")
 	require.Equal(t, "the escalation of redial/-/anna is seen to by eva, the night shift: called her from the desk\n", said)

@@ -46,6 +46,14 @@ func TestTheOperatorsCommandsSteerAsTheyAreWritten(t *testing.T) {
 	second.shellOf(t, "docs/operating.md", "opting out")
 	require.Equal(t, call.OutcomeOptedOut, second.result(t, "anna-7").Outcome)
 	require.Equal(t, call.OutcomeSuppressed, second.result(t, "other").Outcome)
+
+	third := newStage(t)
+	third.up(t)
+	third.file(t, "reminder.yaml", "{name: reminder, on: {busy: {retry: [1h]}}}")
+	third.file(t, "fewer.yaml", "{name: reminder, attempts: 2}")
+	said = third.shellOf(t, "docs/operating.md", "policies")
+	require.Contains(t, said, "reminder, version 2 holds")
+	require.Contains(t, said, "version 1  since ")
 	for _, g := range []gateway{s.gateway, second.gateway} {
 		require.Len(t, g.calls(t, number), 1)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -258,6 +259,29 @@ func TestANumberOfAnImportedFileIsNeverDialed(t *testing.T) {
 	up.ctrlC(t)
 	e := up.wait(t)
 	require.NotContains(t, e.stdout+e.stderr, "4155550142")
+}
+
+func TestARunThatSleepsEndsWithinSecondsOfAnImportThatConcernsIt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.up(t)
+	s.sleeper(t, "listed", "+14155550142")
+	s.sleeper(t, "anna", "+14155550143")
+	s.sleeper(t, "others", "+14155550144")
+	rows := "phone,contact\n"
+	for i := range 1200 {
+		rows += fmt.Sprintf("+1415555%04d,\n", 1000+i)
+	}
+	s.must(t, "suppress", "import", s.file(t, "list.csv", rows+"+14155550142,\n,anna\n"))
+	began := time.Now()
+	for _, id := range []string{"listed", "anna"} {
+		r := s.result(t, id)
+		require.Equal(t, call.OutcomeSuppressed, r.Outcome)
+		require.Equal(t, "on the list list.csv", r.Reason)
+	}
+	require.Less(t, time.Since(began), 15*time.Second)
+	s.asleep(t, "others")
+	require.Equal(t, 3, s.gateway.stats(t).Requests)
 }
 
 func TestTheDocumentsCommandsSuppressWhomTheySay(t *testing.T) {

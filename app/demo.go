@@ -137,7 +137,7 @@ func (d *demo) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.local, err = startLocal(ctx, localOptions{
+	d.local, err = startLocal(withSink(ctx, nil), localOptions{ // nobody is told of invented people
 		config: cfg, simulator: d.simulator, simulatorAddr: "127.0.0.1:0", webhookAddr: "127.0.0.1:0", log: log,
 		temporal: devserver.Options{DatabaseFile: filepath.Join(d.folder, "temporal.db"), LogFile: filepath.Join(d.folder, "temporal.log")},
 	})

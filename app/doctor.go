@@ -129,20 +129,23 @@ func (d *doctor) failed() bool {
 }
 
 func (d *doctor) examine(ctx context.Context) {
-	d.examineSettings()
+	d.examineSettings(ctx)
 	d.examineLedger(ctx)
 	d.examineTemporal(ctx)
 	d.examineGateway(ctx)
 	d.examineWayBack(ctx)
 }
 
-func (d *doctor) examineSettings() {
+func (d *doctor) examineSettings(ctx context.Context) {
 	if d.cfg.AllowTo.Any() {
 		d.say("REDIAL_ALLOW_TO", healthy, "every target may be dialed")
 	} else {
 		d.say("REDIAL_ALLOW_TO", healthy, "only %s may be dialed", d.cfg.AllowTo)
 	}
 	d.say("limits", healthy, "%d calls at a time, %s dials (the gateway's own limit is 60/1m)", d.cfg.MaxCalls, d.cfg.DialRate)
+	if sinkOf(ctx) != nil {
+		d.say("escalations", healthy, "those without a webhook go to the sink of this binary, from the roles up, dev and webhook of this binary alone")
+	}
 	if d.cfg.EscalationSecret == "" {
 		d.say("escalation", doubt, "REDIAL_ESCALATION_SECRET is not set: escalations to a webhook stay owed; escalations to the inbox need none")
 	}

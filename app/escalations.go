@@ -16,7 +16,8 @@ func escalationsCommand() *cobra.Command {
 		Use:   "escalations",
 		Short: "List what people were told of, and say who has seen to it",
 		Long: `A contact is escalated where its policy says so, and where its run has ended without a decision. Its whole story goes to the webhook of
-the policy, signed, and again until it is taken; without a webhook it waits in the ledger's inbox, which is here.`,
+the policy, signed, and again until it is taken; without a webhook it waits in the ledger's inbox, which is here, or goes to the sink that the
+deployment's own binary brings, in the same way.`,
 		Example: `  redial escalations list
   redial escalations list --undelivered --json
   redial escalations list --all --limit 20
@@ -42,7 +43,8 @@ func escalationsListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the escalations that wait for somebody, the newest first",
 		Long: `List the escalations that wait for somebody, the newest first: those in the inbox that nobody has acknowledged, and those whose
-webhook has not taken them yet, with the tries and the last error. No number is shown; redial show has the whole story.`,
+webhook, or the deployment's own sink, has not taken them yet, with the tries and the last error. No number is shown; redial show has the
+whole story.`,
 		Example: `  redial escalations list
   redial escalations list --undelivered --json`,
 		Args: noArguments,
@@ -74,7 +76,7 @@ webhook has not taken them yet, with the tries and the last error. No number is 
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&f.Undelivered, "undelivered", false, "only those whose webhook has not taken them yet")
+	c.Flags().BoolVar(&f.Undelivered, "undelivered", false, "only those that a webhook, or a sink that has tried, has not taken yet")
 	c.Flags().BoolVar(&f.All, "all", false, "also those that were delivered or acknowledged")
 	c.Flags().IntVar(&f.Limit, "limit", mostStatements, fmt.Sprintf("how many at the most, up to %d", mostListed))
 	c.Flags().StringVar(&before, "before", "", "the next page: what the page before has said")
@@ -119,19 +121,32 @@ func made(e ledger.EscalationLine) string {
 func whoKnows(e ledger.Escalation) string {
 	var text string
 	switch {
-	case e.URL == "":
+	case inInbox(e):
 		text = "it is in the inbox"
 	case !e.DeliveredAt.IsZero():
-		text = fmt.Sprintf("%s has taken it, %s (%s)", e.URL, stamp(e.DeliveredAt), tries(e.Tries))
+		text = fmt.Sprintf("%s has taken it, %s (%s)", receiverOf(e), stamp(e.DeliveredAt), tries(e.Tries))
 	case e.LastError == "":
-		text = fmt.Sprintf("%s has not taken it yet (%s)", e.URL, tries(e.Tries))
+		text = fmt.Sprintf("%s has not taken it yet (%s)", receiverOf(e), tries(e.Tries))
 	default:
-		text = fmt.Sprintf("%s has not taken it yet: %s (%s, the next at %s)", e.URL, plainLine(e.LastError), tries(e.Tries), stamp(e.NextTryAt))
+		text = fmt.Sprintf("%s has not taken it yet: %s (%s, the next at %s)", receiverOf(e), plainLine(e.LastError), tries(e.Tries), stamp(e.NextTryAt))
 	}
 	if !e.AckedAt.IsZero() {
 		text += fmt.Sprintf("; seen to by %s, %s", acknowledged(e), stamp(e.AckedAt))
 	}
 	return text
+}
+
+// inInbox tells whether people find an escalation in the inbox alone: no sink has tried to take it, or somebody has seen to it before one could.
+func inInbox(e ledger.Escalation) bool {
+	return e.URL == "" && e.DeliveredAt.IsZero() && (e.Tries == 0 || !e.AckedAt.IsZero())
+}
+
+// receiverOf is who takes an escalation, or is to.
+func receiverOf(e ledger.Escalation) string {
+	if e.URL == "" {
+		return "the sink"
+	}
+	return e.URL
 }
 
 func escalationsAckCommand() *cobra.Command {
@@ -141,7 +156,7 @@ func escalationsAckCommand() *cobra.Command {
 		Use:   "ack ID --by WHO",
 		Short: "Say that somebody has seen to an escalation",
 		Long: `Say that somebody has seen to the escalation of a contact, which is named by its id or its workflow id. Who, when and the note are
-kept. The first who says so stands. A webhook that was not delivered yet is delivered all the same.`,
+kept. The first who says so stands. A webhook that was not delivered yet is delivered all the same; a sink is not told any more.`,
 		Example: `  redial escalations ack anna-7 --by eva
   redial escalations ack redial/spring/anna-7 --by eva --note "called her from the desk" --json`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -29,6 +29,7 @@ import (
 	"redial/internal/postgres/postgrestest"
 	"redial/ledger"
 	"redial/phone"
+	"redial/relay"
 	"redial/simulator"
 	"redial/starter"
 	"redial/workflows"
@@ -51,6 +52,7 @@ type worldOptions struct {
 	gateway   func(http.Handler) // serves the simulator; nil: the product does
 	account   map[string]string  // of the gateway, where the product does not serve it
 	flows     []workflows.Definition
+	sink      relay.Sink
 }
 
 // topology is how the product's roles run.
@@ -107,7 +109,7 @@ func (at topology) newWorld(t *testing.T, o worldOptions) *world {
 		local.webhookAddr = strings.TrimPrefix(cfg.NotifyURL, "http://")
 		t.Cleanup(func() { _ = s.Close(context.Background()) })
 	}
-	ctx, err := withFlows(t.Context(), o.flows)
+	ctx, err := withFlows(withSink(t.Context(), o.sink), o.flows)
 	require.NoError(t, err)
 	l, err := startLocal(ctx, local)
 	require.NoError(t, err)
@@ -139,7 +141,7 @@ func newRolesApart(t *testing.T) func(context.Context, config.Config, connection
 			return nil, err
 		}
 		t.Cleanup(func() { require.NoError(t, hears.Close()) })
-		p.hearing, err = newHearing(c, keys, newHome(temporal, c, hears), log)
+		p.hearing, err = newHearing(ctx, c, keys, newHome(temporal, c, hears), log)
 		return p, err
 	}
 }

@@ -30,10 +30,9 @@ const (
 // gin's mode is one for the process; in its debug mode it prints its routes to standard output, in the midst of a result.
 func init() { gin.SetMode(gin.ReleaseMode) }
 
-// Main runs the command line of the process and exits. The flows are those of the binary's own, hosted and called by name
-// beside OutboundCall: every command of redial knows them.
+// Main runs the command line of the process and exits. The flows are those of the binary's own; a Program brings more than flows.
 func Main(flows ...workflows.Definition) {
-	os.Exit(Run(untilSignal(), os.Args[1:], os.Stdout, os.Stderr, flows...))
+	Program{Flows: flows}.Main()
 }
 
 // sameSignal is how long a second signal counts as the first: a parent may pass on what the terminal has sent to both.
@@ -60,10 +59,15 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// Run runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong usage or input. A context that ends
-// stops the command in order, as a SIGINT does. The flows are those of Main.
+// Run runs one command line and returns its exit code. The flows are those of Main.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, flows ...workflows.Definition) int {
-	ctx, err := withFlows(ctx, flows)
+	return Program{Flows: flows}.Run(ctx, args, stdout, stderr)
+}
+
+// Run runs one command line and returns its exit code: 0 done, 1 failed, 2 wrong usage or input. A context that ends
+// stops the command in order, as a SIGINT does.
+func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	ctx, err := withFlows(withSink(ctx, p.Escalations), p.Flows)
 	if err != nil {
 		fmt.Fprintln(stderr, "redial: "+oneLine(err))
 		return exitUsage

@@ -18,9 +18,15 @@ import (
 // code under test, race detector included, and nothing has to be built for them.
 const asProgram = "REDIAL_TEST_MAIN"
 
+// withSink, when it is set, makes that a program of one's own, whose sink works in this folder.
+const withSink = "REDIAL_TEST_SINK"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		go endWithParent()
+		if folder := os.Getenv(withSink); folder != "" {
+			app.Program{Escalations: pigeonholes(folder)}.Main()
+		}
 		app.Main()
 	}
 	waitTogether()

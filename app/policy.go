@@ -16,12 +16,12 @@ import (
 )
 
 func policyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "policy", Short: "Look at policies and at the calling rules that come with redial", Args: noArguments,
-		Example: "  redial policy explain reminder.yaml\n  redial policy presets",
+	c := &cobra.Command{Use: "policy", Short: "Look at policies, and keep those in the ledger that runs follow", Args: noArguments,
+		Example: "  redial policy explain reminder.yaml\n  redial policy put reminder.yaml --reason \"fewer calls\"\n  redial policy presets",
 		RunE:    func(c *cobra.Command, _ []string) error { return usagef("policy what? see %s --help", c.CommandPath()) }}
 	var asJSON bool
 	explain := &cobra.Command{
-		Use:   "explain [FILE]",
+		Use:   "explain [FILE|ledger:NAME]",
 		Short: "Say in words what a policy does, and by which rules",
 		Long: `Print a policy as a table: when the phone may ring, how often, and what follows each result of a call; what the file leaves
 open is filled in. Presets are named with the sources of their rules. Without a file, the default policy is explained.
@@ -36,13 +36,11 @@ Presets are data and no legal advice: verify them with counsel.`,
 			if err != nil {
 				return err
 			}
-			p, err := readPolicy(strings.Join(args, ""))
+			p, _, err := findPolicy(c.Context(), cfg, strings.Join(args, ""))
 			if err != nil {
 				return usageError{err}
 			}
-			for _, warning := range p.Warnings() {
-				fmt.Fprintln(c.ErrOrStderr(), "redial: warning: "+warning)
-			}
+			warn(c, p)
 			if asJSON {
 				return printJSON(c.OutOrStdout(), explained{p, usedPresets(p), ceilings(cfg)})
 			}
@@ -50,7 +48,7 @@ Presets are data and no legal advice: verify them with counsel.`,
 		},
 	}
 	explain.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.AddCommand(explain, presetsCommand())
+	c.AddCommand(explain, presetsCommand(), policyPutCommand(), policyListCommand(), policyShowCommand())
 	return c
 }
 

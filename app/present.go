@@ -34,6 +34,9 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	field("workflow", s.WorkflowID)
 	field("opened", c.full(s.OpenedAt))
 	field("times", c.name(now))
+	if s.Follows != "" {
+		field("policy", "follows "+plainLine(s.Follows)+", which the ledger keeps")
+	}
 	switch {
 	case s.Outcome != "":
 		field("outcome", s.ended(c))
@@ -207,14 +210,14 @@ func (s shown) told(c clock) string {
 	switch {
 	case !e.AckedAt.IsZero():
 		return "have seen to it: " + acknowledged(*e) + ", " + c.full(e.AckedAt)
-	case e.URL == "":
+	case inInbox(*e):
 		return "have not seen to it yet; it is in the inbox: redial escalations list"
 	case !e.DeliveredAt.IsZero():
-		return fmt.Sprintf("were told at %s, %s", e.URL, c.full(e.DeliveredAt))
+		return fmt.Sprintf("were told by %s, %s", receiverOf(*e), c.full(e.DeliveredAt))
 	case e.LastError == "":
-		return fmt.Sprintf("are being told at %s", e.URL)
+		return fmt.Sprintf("are being told by %s", receiverOf(*e))
 	}
-	return fmt.Sprintf("could not be told yet at %s: %s (%s, the next at %s)", e.URL, plainLine(e.LastError), tries(e.Tries), c.full(e.NextTryAt))
+	return fmt.Sprintf("could not be told yet by %s: %s (%s, the next at %s)", receiverOf(*e), plainLine(e.LastError), tries(e.Tries), c.full(e.NextTryAt))
 }
 
 func tries(n int) string {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -72,6 +73,41 @@ func TestRecordHistoriesOfRules(t *testing.T) {
 	c, err := w.starter.Call(t.Context(), workflows.NameOutboundCall, workflows.Input{To: first, Further: []call.Target{second}, Policy: several})
 	require.NoError(t, err)
 	w.save("the-next-number", c)
+}
+
+// TestRecordHistoriesOfSteering records what people, and policies that change, do to a run.
+func TestRecordHistoriesOfSteering(t *testing.T) {
+	if !*record {
+		t.Skip("only with -record")
+	}
+	w := newWorld(t, worldOptions{})
+	sleeps := func(c starter.Call) starter.Call {
+		w.awaitState(c, workflows.StateWaiting)
+		return c
+	}
+	soon, stop := quick(), quick()
+	soon.On[call.Busy] = followup.Rule{Retry: []followup.Delay{{After: seconds(3)}}}
+	stop.On[call.Busy] = followup.Rule{Do: followup.VerbStop}
+
+	follows := sleeps(w.follower("+12025550121"))
+	require.Equal(t, 1, w.put(soon, 0))
+	w.save("replanned-because-its-policy-has-changed", follows)
+	given := sleeps(w.start("+12025550122", "busy+ring=1s", slowly()))
+	w.steer(given, workflows.UpdateChangePolicy, workflows.Steering{Policy: &stop})
+	w.save("ended-by-the-policy-that-it-was-given", given)
+	held := w.start("+12025550123", "busy+ring=1s,human+ring=1s", limited())
+	w.awaitState(held, workflows.StateHeld)
+	w.steer(held, workflows.UpdateChangePolicy, workflows.Steering{Policy: &soon})
+	w.save("given-another-policy-while-held", held)
+	paused := sleeps(w.start("+12025550124", "busy+ring=1s,human+ring=1s", slowly()))
+	w.steer(paused, workflows.UpdatePause, workflows.Steering{Reason: "a complaint"})
+	w.steer(paused, workflows.UpdateResume, workflows.Steering{})
+	w.steer(paused, workflows.UpdateReschedule, workflows.Steering{At: time.Now().Add(time.Hour)})
+	w.steer(paused, workflows.UpdateCallNow, workflows.Steering{})
+	w.save("paused-resumed-rescheduled-and-called-now", paused)
+	out := sleeps(w.start("+12025550125", "busy+ring=1s", slowly()))
+	w.steer(out, workflows.UpdateOptOut, workflows.Steering{Reason: "said so"})
+	w.save("opted-out-while-asleep", out)
 }
 
 // save waits for a run's end and writes its history.

@@ -51,7 +51,7 @@ func newProduct(ctx context.Context, c config.Config, temporal connection, log *
 	}
 	h := newHome(temporal, c, p.ledger)
 	if err = h.join(ctx); err == nil {
-		p.hearing, err = newHearing(c, keys, h, log)
+		p.hearing, err = newHearing(ctx, c, keys, h, log)
 	}
 	if err == nil {
 		p.worker, err = newWorker(ctx, c, dials, temporal.Client, p.ledger, log)
@@ -163,8 +163,8 @@ type hearing struct {
 	log     *zap.Logger
 }
 
-func newHearing(c config.Config, keys token.Keys, h *home, log *zap.Logger) (*hearing, error) {
-	r, err := relay.New(relay.Config{Ledger: h.ledger, Flows: h, Logger: log.Named("relay"), Secret: c.EscalationSecret})
+func newHearing(ctx context.Context, c config.Config, keys token.Keys, h *home, log *zap.Logger) (*hearing, error) {
+	r, err := relay.New(relay.Config{Ledger: h.ledger, Flows: h, Logger: log.Named("relay"), Secret: c.EscalationSecret, Sink: sinkOf(ctx)})
 	if err != nil {
 		return nil, &config.Error{Variable: "REDIAL_ESCALATION_SECRET", Problem: err.Error()}
 	}

@@ -24,6 +24,7 @@ type steerFlags struct {
 	reason, by string
 	at, zone   string // reschedule
 	to         string // opt-out
+	policy     string // change-policy
 	json       bool
 }
 
@@ -64,6 +65,12 @@ waits to call the same number, or the same contact, is told and ends as well.`,
 	{"cancel ID --reason WHY", workflows.UpdateCancel, "End a run without a further call",
 		`End a run without a further call; its contact's outcome is canceled. A call that is in the air goes on to its end first.`,
 		`  redial cancel anna-7 --reason "the order was returned"`, true},
+	{"change-policy ID --policy FILE --reason WHY", workflows.UpdateChangePolicy, "Let a run go by another policy",
+		`Let a run go by another policy from now on: one in a file, or with ledger:NAME the one that the ledger keeps under this name, which it
+follows from then on. A retry that it waits for is planned anew, as if it had been decided by the new policy: sooner, later, or not at all.
+What somebody has chosen by call-now or reschedule stands. For all runs that follow a policy of the ledger: redial policy put.`,
+		`  redial change-policy anna-7 --policy gentle.yaml --reason "she is ill"
+  redial change-policy anna-7 --policy ledger:reminder --reason "like all others"`, true},
 }
 
 func steerCommands() (commands []*cobra.Command) {
@@ -102,6 +109,11 @@ Exit status: 0 done; 1 refused, or it failed; 2 wrong usage or input.`,
 			if len(args) == 0 {
 				return optOutNumber(c, cfg, f, with)
 			}
+			if s.update == workflows.UpdateChangePolicy {
+				if err := givePolicy(c, cfg, f.policy, &with); err != nil {
+					return err
+				}
+			}
 			return s.steer(c, cfg, args[0], with, f)
 		},
 	}
@@ -129,6 +141,8 @@ func (s steering) register(c *cobra.Command, f *steerFlags) {
 	case workflows.UpdateReschedule:
 		c.Flags().StringVar(&f.at, "at", "", "when to call: a time of RFC 3339, a duration like 2h or 1d, or like \"2026-12-01 15:00\" (required)")
 		c.Flags().StringVar(&f.zone, "zone", "UTC", "the time zone of --at where that is a local time")
+	case workflows.UpdateChangePolicy:
+		c.Flags().StringVar(&f.policy, "policy", "", "file with the policy, YAML or JSON, or ledger:NAME (required)")
 	case workflows.UpdateOptOut:
 		c.Flags().StringVar(&f.to, "to", "", "a number, whoever's it is, instead of an ID")
 	}
@@ -273,6 +287,11 @@ func (s steering) done(with workflows.Steering) string {
 		return text
 	case workflows.UpdateOptOut:
 		return "is opted out"
+	case workflows.UpdateChangePolicy:
+		if with.Follows != "" {
+			return "follows policy " + with.Follows
+		}
+		return "goes by policy " + with.Policy.Name
 	}
 	return "is canceled"
 }

@@ -195,6 +195,16 @@ var actions = map[string]func(w *world, in string, s situation, c starter.Call, 
 		w.landed(s, number)
 		w.ends(c, number, call.OutcomeCanceled, "canceled by the test: returned")
 	},
+	workflows.UpdateChangePolicy: func(w *world, in string, s situation, c starter.Call, number string) {
+		gentle := quick()
+		gentle.Name, gentle.On[call.Busy] = "gentle", followup.Rule{Do: followup.VerbStop}
+		w.steer(c, workflows.UpdateChangePolicy, workflows.Steering{Policy: &gentle, Reason: "complaints"})
+		w.landed(s, number)
+		if in == "paused" {
+			w.steer(c, workflows.UpdateResume, workflows.Steering{})
+		}
+		w.ends(c, number, call.Outcome(call.Busy), "")
+	},
 }
 
 func (w *world) refusesToMove(c starter.Call, in, update string, with workflows.Steering) {
@@ -218,7 +228,8 @@ func (w *world) ends(c starter.Call, number string, outcome call.Outcome, reason
 	shown, err := w.ledger.Show(w.t.Context(), c.WorkflowID)
 	require.NoError(w.t, err)
 	require.Equal(w.t, outcome, shown.Outcome)
-	for _, update := range []string{workflows.UpdatePause, workflows.UpdateResume, workflows.UpdateCallNow, workflows.UpdateReschedule, workflows.UpdateOptOut, workflows.UpdateCancel} {
+	for _, update := range []string{workflows.UpdatePause, workflows.UpdateResume, workflows.UpdateCallNow, workflows.UpdateReschedule, workflows.UpdateOptOut, workflows.UpdateCancel,
+		workflows.UpdateChangePolicy} {
 		_, err := w.starter.Steer(w.t.Context(), c.WorkflowID, update, workflows.Steering{By: "the test", At: time.Now().Add(time.Hour)})
 		require.ErrorIs(w.t, err, starter.ErrRunOver)
 	}

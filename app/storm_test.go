@@ -39,7 +39,7 @@ func TestUnderEveryFaultAloneAndInPairsNoAttemptIsDialedTwiceAndEveryContactEnds
 		p := impatient()
 		p.Dial.MaxCall, p.Dial.Grace = followup.Duration(200*time.Millisecond), followup.Duration(200*time.Millisecond)
 		for seed := range *stormSeeds {
-			begin := time.Now()
+			begin, watcher := time.Now(), w.watch()
 			random := rand.New(rand.NewPCG(uint64(seed), 0))
 			var calls []starter.Call
 			for i, script := range stormScripts(random) {
@@ -56,6 +56,7 @@ func TestUnderEveryFaultAloneAndInPairsNoAttemptIsDialedTwiceAndEveryContactEnds
 			for _, c := range calls {
 				w.requireSound(c)
 			}
+			watcher.judge(calls)
 			w.requireEachAttemptDialedOnce(keys)
 			endless := w.endless()
 			require.Subset(t, endless, w.simulator.Stats().Overlapping, "a phone rang during a call")

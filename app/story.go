@@ -281,8 +281,8 @@ func (s shown) people() (list []happening) {
 	if e == nil {
 		return list
 	}
-	if e.URL != "" && !e.DeliveredAt.IsZero() {
-		list = append(list, happening{at: e.DeliveredAt, kind: "told", text: fmt.Sprintf("%s has taken the escalation (%s)", e.URL, tries(e.Tries))})
+	if !e.DeliveredAt.IsZero() {
+		list = append(list, happening{at: e.DeliveredAt, kind: "told", text: fmt.Sprintf("%s has taken the escalation (%s)", receiverOf(*e), tries(e.Tries))})
 	}
 	if !e.AckedAt.IsZero() {
 		list = append(list, happening{at: e.AckedAt, kind: "seen to", text: "by " + acknowledged(*e)})

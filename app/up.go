@@ -88,7 +88,8 @@ func up(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	looking := runPart(ctx, func(ctx context.Context) error {
 		return serve.Run(ctx, private, newConsole(p.ledger, temporal, tokens, log), log)
 	})
-	log.Info("up", zap.String("webhook", listener.Addr().String()), zap.String("console", private.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)), zap.String("temporal", temporal.address))
+	log.Info("up", zap.String("webhook", listener.Addr().String()), zap.String("console", private.Addr().String()), zap.String("ledger", ledger.Name(cfg.Database)), zap.String("temporal", temporal.address),
+		zap.String("escalations", withoutWebhook(ctx)))
 	defer sayStopping(ctx, log, worker.StopTimeout)()
 	err = errors.Join(p.run(ctx, certificate.Listener(listener)), looking.close())
 	log.Info("stopped", zap.Error(err))

@@ -53,9 +53,10 @@ func runWebhook(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	return runRole(ctx, cfg, log, role{
 		name: "webhook", address: cfg.WebhookAddr, variable: "REDIAL_WEBHOOK_ADDR", stopsWithin: delay + finishFor,
 		connect: lazyTemporal, // a report that comes while Temporal is away is not to be lost for that
-		prepare: func(_ context.Context, at *home) (func(context.Context, net.Listener) error, []zap.Field, error) {
-			h, err := newHearing(cfg, keys, at, log)
-			return func(ctx context.Context, l net.Listener) error { return h.run(ctx, certificate.Listener(l), delay) }, nil, err
+		prepare: func(ctx context.Context, at *home) (func(context.Context, net.Listener) error, []zap.Field, error) {
+			h, err := newHearing(ctx, cfg, keys, at, log)
+			run := func(ctx context.Context, l net.Listener) error { return h.run(ctx, certificate.Listener(l), delay) }
+			return run, []zap.Field{zap.String("escalations", withoutWebhook(ctx))}, err
 		},
 	})
 }

@@ -132,9 +132,13 @@ func (k *Kit) deliver(d Delivery) {
 	case d.Result != nil:
 		k.env.SignalWorkflow(workflows.SignalResult, *d.Result)
 	case d.Wake:
-		k.observe(Event{At: k.Now(), WorkflowID: d.WorkflowID, Kind: KindWake, Text: "what the contact waited for has happened"})
-		if d.Recheck {
-			k.env.SignalWorkflow(workflows.SignalWake, workflows.Wake{Recheck: true})
+		text := "what the contact waited for has happened"
+		if d.Replan {
+			text = "the policy that the contact follows has changed"
+		}
+		k.observe(Event{At: k.Now(), WorkflowID: d.WorkflowID, Kind: KindWake, Text: text})
+		if d.Recheck || d.Replan {
+			k.env.SignalWorkflow(workflows.SignalWake, workflows.Wake{Recheck: d.Recheck, Replan: d.Replan})
 		} else {
 			k.env.SignalWorkflow(workflows.SignalWake, nil)
 		}

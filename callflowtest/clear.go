@@ -39,6 +39,9 @@ func (l *Ledger) Clear(_ context.Context, r followup.ClearanceRequest) (followup
 		h := followup.Hold{Reason: followup.ReasonCall, Rule: "the last attempt has ended after all, and is decided on first", Until: l.now().Add(settleFor)}
 		return followup.Clearance{Held: &h}, l.hold(c, r, h)
 	}
+	if p, followed := l.policyOf(c, followup.Policy{}); followed {
+		r.Rules, r.Lifetime = p.Rules(), time.Duration(p.Lifetime)
+	}
 	f := l.count(r, c)
 	hold, refusal := followup.Clear(f)
 	switch {

@@ -28,6 +28,16 @@ func (l *Ledger) Conclude(_ context.Context, workflowID, key string, p followup.
 	if c == nil {
 		return followup.Decision{}, errors.New("no such contact: " + workflowID)
 	}
+	p, _ = l.policyOf(c, p)
+	d := p.Decide(c.story(a, p, numbers), l.now())
+	a.decidedOn, a.decision, a.decidedAt = a.Disposition, d, l.now()
+	l.store(a)
+	l.follow(c, a, d, "decided")
+	return d, nil
+}
+
+// story is what is decided from on an attempt.
+func (c *contact) story(a *attempt, p followup.Policy, numbers []call.Target) followup.Contact {
 	attempts := c.folded()
 	for i := range attempts {
 		if attempts[i].N == a.N {
@@ -35,11 +45,7 @@ func (l *Ledger) Conclude(_ context.Context, workflowID, key string, p followup.
 			break
 		}
 	}
-	d := p.Decide(followup.Contact{OpenedAt: c.openedAt, Target: a.request.To, Numbers: numbers, Attempts: attempts, Results: c.results(a, p)}, l.now())
-	a.decidedOn, a.decision = a.Disposition, d
-	l.store(a)
-	l.follow(c, a, d, p)
-	return d, nil
+	return followup.Contact{OpenedAt: c.openedAt, Target: a.request.To, Numbers: numbers, Attempts: attempts, Results: c.results(a, p)}
 }
 
 // results are what bots have said of the contact's attempts, where that may decide.
@@ -58,11 +64,11 @@ func (c *contact) results(last *attempt, p followup.Policy) map[string]call.BotR
 
 // follow records a decision and what it means for the contact. Whoever is escalated is owed to people from the moment at which the
 // contact is closed.
-func (l *Ledger) follow(c *contact, a *attempt, d followup.Decision, p followup.Policy) {
+func (l *Ledger) follow(c *contact, a *attempt, d followup.Decision, kind string) {
 	if d.Suppress {
 		l.suppressCalled(a, false, c.WorkflowID, "policy "+d.Rule, d.Reason)
 	}
-	l.decide(c.WorkflowID, Decided{N: a.N, Kind: "decided", Reason: d.Reason, Rule: d.Rule, Until: d.At})
+	l.decide(c.WorkflowID, Decided{N: a.N, Kind: kind, Reason: d.Reason, Rule: d.Rule, Until: d.At})
 	if d.Action == followup.ActionRetry {
 		l.quit(c.WorkflowID)
 		c.wait = followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At}

@@ -131,6 +131,14 @@ func (k *Kit) Suppress(number string) *Kit {
 	return k
 }
 
+// PutPolicy puts a policy into the ledger, under its name, or a newer version of it: the runs that follow it (workflows.Input.Follows) go by
+// it from now on. After lets that happen in a run.
+func (k *Kit) PutPolicy(p followup.Policy) *Kit {
+	k.ledger.PutPolicy(k.t.Context(), p, 0)
+	k.pump()
+	return k
+}
+
 // Faults lets something go wrong with every fourth dial, at random and the same for the same seed: one of these faults, or of all.
 func (k *Kit) Faults(seed uint64, of ...Fault) *Kit {
 	if len(of) == 0 {

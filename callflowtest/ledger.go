@@ -32,6 +32,7 @@ type Ledger struct {
 	live         []*attempt             // those that hold a line or a place in the rate's window
 	counted      map[counted][]*attempt // by what rules count
 	queue        queue
+	policies     map[string]kept // those that contacts follow
 	outbox       map[string]Delivery
 	owed         int64
 }
@@ -70,6 +71,7 @@ type attempt struct {
 	midCall   bool
 	request   call.DialRequest
 	decidedOn call.Disposition
+	decidedAt time.Time
 	decision  followup.Decision
 	said      []call.BotResult // by the bot; the first stands
 	refusedAt time.Time        // when a person has declined, or does not want to be called, last
@@ -89,7 +91,8 @@ type Decided struct {
 // NewLedger makes a ledger with nothing in it and no limits, under a clock.
 func NewLedger(now func() time.Time) *Ledger {
 	return &Ledger{now: now, observe: func(Event) {}, allow: func(string) bool { return true }, suppressions: map[concerned][]Suppression{},
-		decisions: map[string][]Decided{}, told: map[string]bool{}, contacts: map[string]*contact{}, attempts: map[string]*attempt{}, counted: map[counted][]*attempt{}, queue: newQueue(), outbox: map[string]Delivery{}}
+		decisions: map[string][]Decided{}, told: map[string]bool{}, contacts: map[string]*contact{}, attempts: map[string]*attempt{}, counted: map[counted][]*attempt{}, queue: newQueue(), outbox: map[string]Delivery{},
+		policies: map[string]kept{}}
 }
 
 // SetLimits sets how many calls the account may carry at the same time and how many dials it may make in a window; 0 is no limit.

@@ -89,7 +89,8 @@ func (b *books) ask(contact string, n int) followup.ClearanceRequest {
 	}
 	return followup.ClearanceRequest{Key: call.AttemptKey(id, "run", n), N: n, WorkflowID: id, FirstRunID: "run", ContactID: contactID,
 		Request: call.DialRequest{To: call.Target{URI: numbers[contact]}, MachineDetection: call.DetectionDetect}, HearFor: 10 * time.Minute,
-		Lifetime: 30 * time.Hour, Owner: "run/1/1", MidCall: contact == "a", Subject: "debt", Rules: policies[contact].Rules()}
+		Lifetime: 30 * time.Hour, Owner: "run/1/1", MidCall: contact == "a", Subject: "debt", Rules: policies[contact].Rules(),
+		Follows: map[string]string{"a": "kept", "b": "kept"}[contact]}
 }
 
 // policies are those of the contacts: with all kinds of rules, and with none.
@@ -245,6 +246,44 @@ func (b *books) recheck() {
 	b.same(inMemory, onDisk, errMemory, errDisk)
 }
 
+// kept are versions of the policy that contacts follow: more patient, with rules, and ending at once.
+var kept = []followup.Policy{
+	parse("name: kept\njitter: 0\non: {busy: {retry: [1m, 2h]}, machine: {retry: [30m], then: escalate}, human: {retry: [1h]}}"),
+	parse("name: kept\njitter: 0\nlimits: [{calls: 1, per: 2h}]\nlifetime: 20h\non: {busy: {retry: [3h, 3h]}, no_answer: next_number}"),
+	parse("name: kept\njitter: 0\non: {busy: stop, no_answer: {retry: [10m]}, machine: suppress, human: escalate}"),
+}
+
+func (b *books) putPolicy() {
+	p, every := rapid.SampledFrom(kept).Draw(b.t, "policy"), rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(b.t, "every")
+	b.memory.PutPolicy(ctx, p, every)
+	_, err := b.disk.PutPolicy(ctx, p, "anna", "because", every)
+	require.NoError(b.t, err)
+}
+
+func (b *books) changePolicy() {
+	claim, given := b.ask(b.contact(), 1).Claim(), rapid.SampledFrom(kept).Draw(b.t, "given").WithDefaults()
+	claim.Follows = rapid.SampledFrom([]string{"", "kept", "another"}).Draw(b.t, "follows")
+	inMemory, errMemory := b.memory.ChangePolicy(ctx, claim, given, "given by anna")
+	onDisk, errDisk := b.disk.ChangePolicy(ctx, claim, given, "given by anna")
+	b.same(nil, nil, errMemory, errDisk)
+	if errDisk == nil {
+		b.same(inMemory, onDisk, nil, nil)
+		b.opened[claim.WorkflowID[len("redial/-/"):]] += 0
+	}
+}
+
+func (b *books) replan() {
+	r, ok := b.one()
+	if !ok {
+		return
+	}
+	key, given := rapid.SampledFrom([]string{r.Key, r.Key, ""}).Draw(b.t, "key"), rapid.SampledFrom(kept).Draw(b.t, "given").WithDefaults()
+	further := []call.Target{r.Request.To, {URI: "tel:+14155550109"}}
+	inMemory, errMemory := b.memory.Replan(ctx, r.WorkflowID, key, given, further...)
+	onDisk, errDisk := b.disk.Replan(ctx, r.WorkflowID, key, given, further...)
+	b.same(inMemory, onDisk, errMemory, errDisk)
+}
+
 func (b *books) wait() {
 	claim := b.ask(b.contact(), 1).Claim()
 	h := followup.Hold{Reason: followup.ReasonFlow, Rule: "flow: later", Until: b.at.Add(time.Hour)}
@@ -272,6 +311,7 @@ type delivered struct {
 	Result     *call.BotResult
 	Wake       bool
 	Recheck    bool
+	Replan     bool
 }
 
 // owed compares what both owe now, and when they want to be asked again.
@@ -284,10 +324,10 @@ func (b *books) owed() {
 	var onDisk, inMemory []delivered
 	for _, d := range due {
 		require.NoError(b.t, b.disk.Delivered(ctx, d, false))
-		onDisk = append(onDisk, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake, d.Recheck})
+		onDisk = append(onDisk, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake, d.Recheck, d.Replan})
 	}
 	for _, d := range b.memory.Due() {
-		inMemory = append(inMemory, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake, d.Recheck})
+		inMemory = append(inMemory, delivered{d.WorkflowID, d.Attempt, d.Result, d.Wake, d.Recheck, d.Replan})
 	}
 	for _, list := range [][]delivered{onDisk, inMemory} {
 		slices.SortFunc(list, func(x, y delivered) int { return cmp.Compare(canonical(x), canonical(y)) })
@@ -308,7 +348,7 @@ func (b *books) stand() {
 			wait = *shown.Wait
 		}
 		require.Equal(b.t, canonical([]any{shown.Outcome, shown.Escalated, shown.Reason, shown.OpenedAt, shown.ClosedAt, wait, shown.Attempts}),
-			canonical([]any{c.Outcome, c.Escalated, c.Reason, c.OpenedAt, c.ClosedAt, c.Wait, c.Attempts}))
+			canonical([]any{c.Outcome, c.Escalated, c.Reason, c.OpenedAt, c.ClosedAt, c.Wait, append([]call.Attempt{}, c.Attempts...)}))
 		inMemory := b.memory.Decisions(id)
 		require.Len(b.t, inMemory, len(shown.Decisions))
 		for i, d := range shown.Decisions {
@@ -332,7 +372,7 @@ func TestTheLedgerInMemoryKeepsTheRulesOfTheProductsOwn(t *testing.T) {
 		defer b.disk.Close()
 		b.limit()
 		moves := []func(){b.clear, b.clear, b.clear, b.answer, b.answer, b.receive, b.receive, b.receive, b.result, b.giveUp, b.conclude, b.conclude,
-			b.finish, b.escalate, b.restore, b.suppress, b.optOut, b.recheck, b.wait, b.note, b.limit, b.pass, b.pass}
+			b.finish, b.escalate, b.restore, b.suppress, b.optOut, b.recheck, b.putPolicy, b.changePolicy, b.replan, b.wait, b.note, b.limit, b.pass, b.pass}
 		for range rapid.IntRange(1, 30).Draw(t, "moves") {
 			moves[rapid.IntRange(0, len(moves)-1).Draw(t, "move")]()
 			b.owed()

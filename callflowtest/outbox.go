@@ -15,6 +15,7 @@ type Delivery struct {
 	Result     *call.BotResult // as workflows.SignalResult
 	Wake       bool            // as workflows.SignalWake
 	Recheck    bool            // of a wake: it carries a workflows.Wake that says so
+	Replan     bool            // as Recheck
 	Due        time.Time
 
 	about *attempt
@@ -25,6 +26,8 @@ type Delivery struct {
 func (l *Ledger) owe(d Delivery) {
 	topic := "wake/" + d.WorkflowID
 	switch {
+	case d.Replan:
+		topic = "replan/" + d.WorkflowID
 	case d.Attempt != nil:
 		topic = "attempt/" + d.about.Key
 	case d.Result != nil:

@@ -23,6 +23,8 @@ const (
 	KindGivenUp   Kind = "given up"  // no end was heard in time
 	KindResult    Kind = "result"    // the bot said what came of it
 	KindDecided   Kind = "decided"   // the policy was asked
+	KindReplanned Kind = "replanned" // the policy was asked anew, because it has changed
+	KindPolicy    Kind = "policy"    // the run was given another policy
 	KindHeld      Kind = "held"      // a wait, with its reason, its rule and its end
 	KindWake      Kind = "wake"      // a wait ended before its time
 	KindNote      Kind = "note"      // the flow's own words
@@ -88,7 +90,7 @@ func (e Event) show(l *timeline.Timeline) {
 	text := e.Text
 	switch {
 	case e.Until.IsZero():
-	case e.Kind == KindDecided:
+	case e.Kind == KindDecided, e.Kind == KindReplanned:
 		text += ", at " + l.Moment(e.Until, e.At)
 	default:
 		text += " until " + l.Moment(e.Until, e.At)

@@ -85,11 +85,13 @@ type ClearanceRequest struct {
 	First int `json:"first,omitempty"`
 	// Promised is whether the call was promised for this time: it goes ahead of all others that wait.
 	Promised bool `json:"promised,omitempty"`
+	// Follows is as of Claim. It counts for a contact that the ledger has not heard of.
+	Follows string `json:"follows,omitempty"`
 }
 
 // Claim is the contact that the request is made for.
 func (r ClearanceRequest) Claim() Claim {
-	return Claim{WorkflowID: r.WorkflowID, FirstRunID: r.FirstRunID, ContactID: r.ContactID, Campaign: r.Campaign, Target: r.Request.To.URI}
+	return Claim{WorkflowID: r.WorkflowID, FirstRunID: r.FirstRunID, ContactID: r.ContactID, Campaign: r.Campaign, Target: r.Request.To.URI, Follows: r.Follows}
 }
 
 // SubjectKey is what calls are counted by that are about the same: the subject, or the contact where none is stated.

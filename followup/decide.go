@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -31,6 +32,27 @@ type Decision struct {
 	Rule     string       `json:"rule"`               // the key of the policy that decided
 }
 
+// Same tells whether two decisions come to the same, in whatever words.
+func (d Decision) Same(as Decision) bool {
+	d.Reason, d.Rule, as.Reason, as.Rule = "", "", "", ""
+	same := d.At.Equal(as.At)
+	d.At, as.At = time.Time{}, time.Time{}
+	return same && reflect.DeepEqual(d, as)
+}
+
+// Plan is what a policy that has changed makes of a contact that waits.
+type Plan struct {
+	Policy   *Policy   `json:"policy,omitempty"`   // the newest version of the one that the contact follows; nil: its run's own holds
+	Decision *Decision `json:"decision,omitempty"` // what follows its last attempt; nil: nothing was decided on that
+}
+
+// UnknownPolicyError says that the ledger keeps no policy under a name.
+type UnknownPolicyError struct{ Name string }
+
+func (e *UnknownPolicyError) Error() string {
+	return fmt.Sprintf("the ledger has no policy %.60q: see redial policy list, or put it there with redial policy put", e.Name)
+}
+
 // Final tells whether the contact has its outcome.
 func (d Decision) Final() bool { return d.Action != ActionRetry }
 
@@ -48,6 +70,8 @@ type Claim struct {
 	ContactID  string `json:"contact_id"`
 	Campaign   string `json:"campaign,omitempty"`
 	Target     string `json:"target,omitempty"`
+	// Follows is the policy of the ledger by which the contact goes; empty: it goes by its run's own.
+	Follows string `json:"follows,omitempty"`
 }
 
 // Contact is what a decision is made from: when the contact was opened, and its attempts in the order of their numbers.

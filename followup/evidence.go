@@ -71,8 +71,13 @@ func (f Facts) Evidence() Evidence {
 }
 
 // version is short, and another one for other rules; empty without any.
-func (r Rules) version() string {
-	data, err := json.Marshal(r)
+func (r Rules) version() string { return version(r) }
+
+// Version is short, and another one for another policy.
+func (p Policy) Version() string { return version(p) }
+
+func version(v any) string {
+	data, err := json.Marshal(v)
 	if err != nil || string(data) == "{}" {
 		return ""
 	}

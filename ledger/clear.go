@@ -54,6 +54,9 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 		h := followup.Hold{Reason: followup.ReasonCall, Rule: "the last attempt has ended after all, and is decided on first", Until: t.now.Add(settleFor)}
 		return t.held(h), t.hold(r, h)
 	}
+	if r, err = t.underPolicy(contact, r); err != nil {
+		return followup.Clearance{}, err
+	}
 	facts, err := l.count(t, r, contact, row)
 	if err != nil {
 		return followup.Clearance{}, err
@@ -99,12 +102,13 @@ type contact struct {
 	openedAt, closedAt time.Time
 	outcome            call.Outcome
 	reason, rule       string
+	follows            string // the policy by whose newest version it goes; empty: it goes by its run's own
 }
 
 func (t *tx) contact(workflowID string) (c contact, found bool, err error) {
 	var opened, closed int64
-	found, err = t.get(`SELECT first_run_id, opened_at, closed_at, outcome, reason, rule FROM contacts WHERE workflow_id = ?`,
-		[]any{workflowID}, &c.firstRunID, &opened, &closed, &c.outcome, &c.reason, &c.rule)
+	found, err = t.get(`SELECT first_run_id, opened_at, closed_at, outcome, reason, rule, follows FROM contacts WHERE workflow_id = ?`,
+		[]any{workflowID}, &c.firstRunID, &opened, &closed, &c.outcome, &c.reason, &c.rule, &c.follows)
 	c.openedAt, c.closedAt = moment(opened), moment(closed)
 	return c, found, err
 }
@@ -119,7 +123,7 @@ func (t *tx) claim(r followup.Claim, begins bool) (contact, *followup.Refusal, e
 	case !found && !begins:
 		return c, nil, fmt.Errorf("%w (contact %s was dialed before)", followup.ErrLost, r.WorkflowID)
 	case !found:
-		c = contact{firstRunID: r.FirstRunID, openedAt: t.now}
+		c = contact{firstRunID: r.FirstRunID, openedAt: t.now, follows: r.Follows}
 		return c, nil, t.open(r)
 	case c.firstRunID != r.FirstRunID:
 		refusal := followup.Refusal{Outcome: call.OutcomeDuplicateID, Rule: "one run per contact id",
@@ -131,8 +135,8 @@ func (t *tx) claim(r followup.Claim, begins bool) (contact, *followup.Refusal, e
 
 // open writes the contact's row.
 func (t *tx) open(r followup.Claim) error {
-	return t.exec(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at) VALUES (?, ?, ?, ?, ?, ?)`,
-		r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Target, micros(t.now))
+	return t.exec(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at, follows) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Target, micros(t.now), r.Follows)
 }
 
 // sendAgain tells whether an attempt that has a row may be sent once more: only one that provably placed no call, and on

@@ -29,6 +29,9 @@ func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy, nu
 		if err != nil {
 			return err
 		}
+		if p, _, err = t.policyOf(contact, p); err != nil {
+			return err
+		}
 		var request call.DialRequest
 		if !p.Window.IsZero() || len(numbers) > 0 || p.AsksForResults() {
 			if request, err = t.request(key); err != nil {
@@ -44,7 +47,7 @@ func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy, nu
 		if err := t.store(&row); err != nil {
 			return err
 		}
-		return t.follow(workflowID, row.attempt, d, p)
+		return t.follow(workflowID, row.attempt, d, p, "decided")
 	})
 	return d, err
 }
@@ -74,8 +77,8 @@ func upTo(attempts []call.Attempt, n int) []call.Attempt {
 	return attempts
 }
 
-// follow records a decision and what it means for the contact.
-func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p followup.Policy) error {
+// follow records a decision and what it means for the contact. Kind is that of the entry in the decision log.
+func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p followup.Policy, kind string) error {
 	if d.Suppress {
 		if err := t.suppressCalled(a.Key, false, workflowID, "policy "+d.Rule, d.Reason); err != nil {
 			return err
@@ -84,7 +87,7 @@ func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p fo
 	if err := t.turn(workflowID, a, d, p); err != nil {
 		return err
 	}
-	return t.decide(decision{workflowID: workflowID, attemptKey: a.Key, kind: "decided", reason: d.Reason, rule: d.Rule, until: d.At,
+	return t.decide(decision{workflowID: workflowID, attemptKey: a.Key, kind: kind, reason: d.Reason, rule: d.Rule, until: d.At,
 		evidence: map[string]any{"disposition": a.Disposition, "action": d.Action, "outcome": d.Outcome}})
 }
 
@@ -153,8 +156,8 @@ func (l *Ledger) Finish(ctx ctx, workflowID string, outcome call.Outcome, reason
 	return outcome, err
 }
 
-// Escalate owes people the story of a contact: a webhook where url is given, else an entry of the inbox. Escalating the
-// same contact again changes nothing. A contact that is still open is closed with it.
+// Escalate owes people the story of a contact: a webhook where url is given, else an entry of the inbox, which a relay that has a sink
+// gives to it. Escalating the same contact again changes nothing. A contact that is still open is closed with it.
 func (l *Ledger) Escalate(ctx ctx, e followup.Escalated, url string) error {
 	return l.update(ctx, part, "escalate "+e.WorkflowID, func(t *tx) error {
 		if err := t.close(e.WorkflowID, call.OutcomeEscalated, true, e.Reason, e.Rule); err != nil {

@@ -11,11 +11,12 @@ import (
 
 // Escalation is where the word to people stands.
 type Escalation struct {
-	URL         string    `json:"url,omitempty"` // empty: the inbox
+	URL string `json:"url,omitempty"` // empty: the inbox, and the sink of a deployment that has one
+	// DeliveredAt is when the webhook, or the sink, has taken it; zero: it has not.
 	DeliveredAt time.Time `json:"delivered_at,omitzero"`
 	Tries       int       `json:"tries"`
 	LastError   string    `json:"last_error,omitempty"`
-	NextTryAt   time.Time `json:"next_try_at,omitzero"` // of a webhook that was not delivered yet
+	NextTryAt   time.Time `json:"next_try_at,omitzero"` // by the webhook, or by a sink that has tried before; zero: there is none to come
 	// AckedAt is when somebody has said that it is seen to; zero: nobody has.
 	AckedAt   time.Time `json:"acked_at,omitzero"`
 	AckedBy   string    `json:"acked_by,omitempty"`
@@ -23,14 +24,14 @@ type Escalation struct {
 }
 
 // escalationColumns are the columns of an Escalation, of the table outbox as o.
-const escalationColumns = `o.url, o.delivered_at, o.tries, o.last_error, o.due_at, o.acked_at, o.acked_by, o.acked_note`
+const escalationColumns = `o.url, CASE WHEN o.url = '' THEN o.sink_at ELSE o.delivered_at END, o.tries, o.last_error, o.due_at, o.acked_at, o.acked_by, o.acked_note`
 
 // scan scans escalationColumns, and the columns that come after them into more.
 func (e *Escalation) scan(scan func(...any) error, more ...any) error {
 	var delivered, due, acked int64
 	err := scan(append([]any{&e.URL, &delivered, &e.Tries, &e.LastError, &due, &acked, &e.AckedBy, &e.AckedNote}, more...)...)
 	e.DeliveredAt, e.AckedAt = moment(delivered), moment(acked)
-	if delivered == 0 {
+	if delivered == 0 && (e.URL != "" || e.Tries > 0 && acked == 0) {
 		e.NextTryAt = moment(due)
 	}
 	return err
@@ -46,16 +47,19 @@ func (t *tx) escalation(workflowID string) (*Escalation, error) {
 	return found, err
 }
 
+// Story is what people are told of a contact that was escalated: all that has happened.
+type Story struct {
+	followup.Escalated
+	Decisions []Decision `json:"decisions"` // holds, decisions and notes, in order; the last 500 at most
+	Results   []Result   `json:"results"`   // of bots
+}
+
 // mostTold is how many decisions people are told of with an escalation: the last ones.
 const mostTold = 500
 
 // withStory is the body of an escalation with what was decided, noted and said by bots before it.
 func (t *tx) withStory(workflowID, body string) (string, error) {
-	told := struct {
-		followup.Escalated
-		Decisions []Decision `json:"decisions"` // holds, decisions and notes, in order
-		Results   []Result   `json:"results"`   // of bots
-	}{}
+	var told Story
 	err := json.Unmarshal([]byte(body), &told.Escalated)
 	if err != nil {
 		return "", err
@@ -87,7 +91,7 @@ type EscalationLine struct {
 // EscalationFilter says which escalations are listed; the zero filter is those that wait for somebody: in the inbox and acknowledged
 // by nobody, or to be delivered yet.
 type EscalationFilter struct {
-	Undelivered bool  // only webhooks that were not delivered yet
+	Undelivered bool  // only those that a webhook, or a sink that has tried, has not taken yet
 	All         bool  // also what is delivered, or acknowledged
 	Before      int64 // only those with a smaller ID; 0: all
 	Limit       int   // at most so many; 0: no limit
@@ -98,9 +102,9 @@ func (f EscalationFilter) where() where {
 	w.and("o.kind = ?", kindWebhook)
 	switch {
 	case f.Undelivered:
-		w.and("o.delivered_at = 0")
+		w.and("(o.delivered_at = 0 OR o.url = '' AND o.sink_at = 0 AND o.acked_at = 0 AND o.tries > 0)")
 	case !f.All:
-		w.and("o.acked_at = 0 AND (o.url = '' OR o.delivered_at = 0)")
+		w.and("o.acked_at = 0 AND (o.delivered_at = 0 OR o.url = '' AND o.sink_at = 0)")
 	}
 	if f.Before != 0 {
 		w.and("o.id < ?", f.Before)
@@ -141,7 +145,8 @@ func (t *tx) escalations(w where, limit int) ([]EscalationLine, error) {
 }
 
 // Acknowledge records who has seen to the escalation of a contact, which is named by its workflow id or its contact id, and tells
-// whether nobody had before: the first stands. A webhook that was not delivered yet stays owed.
+// whether nobody had before: the first stands. A webhook that was not delivered yet stays owed; to a sink nothing is given any more that
+// somebody has seen to.
 func (l *Ledger) Acknowledge(ctx ctx, id, by, note string) (e EscalationLine, first bool, err error) {
 	err = l.update(ctx, apart, "acknowledge the escalation of "+id, func(t *tx) error {
 		workflowID, err := t.named(id)

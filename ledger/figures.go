@@ -57,7 +57,7 @@ type Figures struct {
 
 // OwedOfKind are the deliveries of one kind that were not made yet.
 type OwedOfKind struct {
-	Kind    string // attempt, result, wake or webhook
+	Kind    string // attempt, result, wake, webhook, or sink: what is in the inbox and was tried in vain by a sink
 	Owed    int
 	Failing int       // of those, tried in vain
 	Due     time.Time // since when the first of them is due; in the future while all are put off; zero: none is owed
@@ -129,8 +129,10 @@ func (t *tx) queued() ([]QueuedOfClass, error) {
 }
 
 func (t *tx) owing() ([]OwedOfKind, error) {
-	list := []OwedOfKind{{Kind: kindAttempt}, {Kind: kindResult}, {Kind: kindWake}, {Kind: kindWebhook}}
-	err := t.each(`SELECT kind, COUNT(*), SUM(CASE WHEN last_error <> '' THEN 1 ELSE 0 END), MIN(due_at) FROM outbox WHERE delivered_at = 0 GROUP BY kind`, nil,
+	list := []OwedOfKind{{Kind: kindAttempt}, {Kind: kindResult}, {Kind: kindWake}, {Kind: kindWebhook}, {Kind: string(ToSink)}}
+	const counts = `, COUNT(*), SUM(CASE WHEN last_error <> '' THEN 1 ELSE 0 END), MIN(due_at) FROM outbox WHERE `
+	err := t.each(`SELECT kind`+counts+`delivered_at = 0 GROUP BY kind
+			UNION ALL SELECT CAST(? AS TEXT)`+counts+forSink+` AND tries > 0 HAVING COUNT(*) > 0`, []any{ToSink},
 		func(scan func(...any) error) error {
 			var o OwedOfKind
 			var due int64

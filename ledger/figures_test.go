@@ -26,7 +26,7 @@ func (b *book) figures() ledger.Figures {
 // owed is what is owed of a kind.
 func owed(tb testing.TB, f ledger.Figures, kind string) ledger.OwedOfKind {
 	tb.Helper()
-	require.Len(tb, f.Owed, 4, "each kind is told, also when nothing of it is owed")
+	require.Len(tb, f.Owed, 5, "each kind is told, also when nothing of it is owed")
 	for _, o := range f.Owed {
 		if o.Kind == kind {
 			return o
@@ -40,7 +40,7 @@ func TestFiguresOfAnEmptyLedgerAreZeroAndNameEveryClassAndKind(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		f := d.open(t).figures()
 		require.Equal(t, ledger.Capacity{At: start, Queue: []ledger.QueuedOfClass{{Class: "callback"}, {Class: "retry"}, {Class: "first"}}}, f.Capacity)
-		require.Equal(t, []ledger.OwedOfKind{{Kind: "attempt"}, {Kind: "result"}, {Kind: "wake"}, {Kind: "webhook"}}, f.Owed)
+		require.Equal(t, []ledger.OwedOfKind{{Kind: "attempt"}, {Kind: "result"}, {Kind: "wake"}, {Kind: "webhook"}, {Kind: "sink"}}, f.Owed)
 		require.Zero(t, f.OpenContacts+f.AttemptsInDoubt)
 	})
 }

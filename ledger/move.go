@@ -12,7 +12,7 @@ import (
 )
 
 // movedTables are the tables that are moved: all but those of the migrations and of the moves.
-var movedTables = []string{"contacts", "attempts", "notifications", "results", "decisions", "queue", "outbox", "accounts", "suppression_entries", "suppression_imports"}
+var movedTables = []string{"contacts", "attempts", "notifications", "results", "decisions", "queue", "outbox", "accounts", "suppression_entries", "suppression_imports", "policies"}
 
 // Moved is how many rows of each table were moved.
 type Moved map[string]int64

@@ -35,6 +35,7 @@ func inUse(t *testing.T) *book {
 	require.NoError(t, err)
 	require.Equal(t, 2, b.load(kept("tel:+12025550199", "a letter"), kept("tel:+12025550197", "a letter")))
 	require.Equal(t, 3, b.count("SELECT COUNT(*) FROM suppression_entries"))
+	b.put(reminder(t, "attempts: 3"), 0)
 	return b
 }
 
@@ -49,7 +50,7 @@ func TestALedgerMovesToPostgreSQLWithAllThatItKnows(t *testing.T) {
 	moved, err := ledger.Move(ctx, b.address, address)
 	require.NoError(t, err)
 	require.Equal(t, ledger.Moved{"contacts": 4, "attempts": 2, "notifications": 1, "results": 2, "decisions": moved["decisions"], "queue": 2, "outbox": moved["outbox"],
-		"accounts": 1, "suppression_entries": 3, "suppression_imports": 1}, moved)
+		"accounts": 1, "suppression_entries": 3, "suppression_imports": 1, "policies": 1}, moved)
 
 	l, err := ledger.Open(ctx, address, ledger.Options{Owner: true, Now: b.Now})
 	require.NoError(t, err)

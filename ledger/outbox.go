@@ -49,7 +49,7 @@ func (t *tx) owe(d delivery) error {
 		d.kind+"/"+subject, d.kind, d.workflowID, d.attemptKey, d.url, d.body, micros(d.due))
 }
 
-// Delivery is one thing that is due. Exactly one of Attempt, Result, Wake and Webhook is set.
+// Delivery is one thing that is due. Exactly one of Attempt, Result, Wake, Webhook and Story is set.
 type Delivery struct {
 	ID, Version int64
 	WorkflowID  string
@@ -58,7 +58,9 @@ type Delivery struct {
 	Result      *call.BotResult
 	Wake        bool
 	Recheck     bool // of a wake: whether the contact may still be called has to be asked
+	Replan      bool // of a wake: the contact's policy has changed
 	Webhook     *Webhook
+	Story       []byte // of an escalation in the inbox: a Story in JSON
 
 	kind, attemptKey string
 }
@@ -77,10 +79,19 @@ type Lane string
 const (
 	ToFlows   Lane = "flows"   // signals, wakes included
 	ToSystems Lane = "systems" // webhooks
+	ToSink    Lane = "sink"    // what is in the inbox, and was acknowledged by nobody, for a deployment that has a sink
 )
 
-// kinds of deliveries in each lane. Those of a version to come are left to it.
-var kinds = map[Lane][3]string{ToFlows: {kindAttempt, kindResult, kindWake}, ToSystems: {kindWebhook, kindWebhook, kindWebhook}}
+// forSink is the condition of an escalation that a sink may have. It is in the inbox as well, and counts as delivered there: relays without a
+// sink, and those of the version before, leave it where it is.
+const forSink = `kind = '` + kindWebhook + `' AND url = '' AND sink_at = 0 AND acked_at = 0`
+
+// owedIn are the conditions of what was not delivered yet in each lane. Kinds of a version to come are left to it.
+var owedIn = map[Lane]string{
+	ToFlows:   `delivered_at = 0 AND kind IN ('` + kindAttempt + `', '` + kindResult + `', '` + kindWake + `')`,
+	ToSystems: `delivered_at = 0 AND kind = '` + kindWebhook + `'`,
+	ToSink:    forSink,
+}
 
 // leaseFor is how long a delivery is out before it is due again, should its relay die with it.
 const leaseFor = 30 * time.Second
@@ -102,7 +113,7 @@ func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
 			if err := t.exec(`UPDATE outbox SET due_at = ?, tries = outbox.tries + 1 WHERE id = ?`, micros(t.now.Add(leaseFor)), d.ID); err != nil {
 				return err
 			}
-			if d.Attempt != nil || d.Result != nil || d.Wake || d.Webhook != nil { // else the ledger was restored without the attempt
+			if d.Attempt != nil || d.Result != nil || d.Wake || d.Webhook != nil || d.Story != nil { // else the ledger was restored without the attempt
 				due = append(due, d)
 			}
 		}
@@ -115,16 +126,18 @@ func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
 func (t *tx) take(lane Lane, limit int) (due []Delivery, err error) {
 	// SQLite compiles a query with a bare LIMIT ? anew for every value; the cast keeps it from that.
 	err = t.each(`SELECT id, version, kind, workflow_id, attempt_key, topic, url, body, tries FROM outbox
-			WHERE delivered_at = 0 AND due_at <= ? AND kind IN (?, ?, ?) ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut(),
-		[]any{micros(t.now), kinds[lane][0], kinds[lane][1], kinds[lane][2], limit},
+			WHERE `+owedIn[lane]+` AND due_at <= ? ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut(),
+		[]any{micros(t.now), limit},
 		func(scan func(...any) error) error {
 			var d Delivery
 			var topic, url, body string
 			err := scan(&d.ID, &d.Version, &d.kind, &d.WorkflowID, &d.attemptKey, &topic, &url, &body, &d.Tries)
-			switch d.kind {
-			case kindWake:
-				d.Wake, d.Recheck = true, body == bodyRecheck
-			case kindWebhook:
+			switch {
+			case d.kind == kindWake:
+				d.Wake, d.Recheck, d.Replan = true, body == bodyRecheck, body == bodyReplan
+			case d.kind == kindWebhook && url == "":
+				d.Story = []byte(body)
+			case d.kind == kindWebhook:
 				d.Webhook = &Webhook{ID: topic, URL: url, Body: []byte(body)}
 			}
 			due = append(due, d)
@@ -160,9 +173,12 @@ func (l *Ledger) Delivered(ctx ctx, d Delivery, gone bool) error {
 	}
 	return l.update(ctx, needs, "settle a delivery", func(t *tx) error {
 		var err error
-		if d.Webhook != nil {
+		switch {
+		case d.Webhook != nil:
 			err = t.exec(`UPDATE outbox SET delivered_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
-		} else {
+		case d.Story != nil:
+			err = t.exec(`UPDATE outbox SET sink_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
+		default:
 			err = t.exec(`DELETE FROM outbox WHERE id = ? AND version = ?`, d.ID, d.Version)
 		}
 		if err != nil || !gone {
@@ -181,12 +197,12 @@ func (l *Ledger) Failed(ctx ctx, d Delivery, why string, pause time.Duration) er
 }
 
 // Tick does what only time brings about: it passes on wakes that were not used, and wakes those for whom a lease that
-// ended, or a dial that left the window, has made room. It returns when it has to be called next, by this machine's clock; zero: when
-// something changes.
+// ended, or a dial that left the window, has made room. It also wakes those whom an import of suppressions concerns, some at a time. It
+// returns when it has to be called next, by this machine's clock; zero: when something changes.
 func (l *Ledger) Tick(ctx ctx) (next time.Time, err error) {
-	var waiting bool
+	var waiting, imported bool
 	look := func(t *tx) (err error) {
-		next, err = t.next()
+		next, imported, err = t.next()
 		return err
 	}
 	err = l.view(ctx, "tick", func(t *tx) (err error) {
@@ -195,23 +211,29 @@ func (l *Ledger) Tick(ctx ctx) (next time.Time, err error) {
 		}
 		return look(t)
 	})
-	if err != nil || !waiting {
+	if err == nil && waiting {
+		err = l.update(ctx, whole, "tick", func(t *tx) error {
+			if err := t.grant(); err != nil {
+				return err
+			}
+			return look(t)
+		})
+	}
+	if err != nil || !imported {
 		return next, err
 	}
-	err = l.update(ctx, whole, "tick", func(t *tx) error {
-		if err := t.grant(); err != nil {
-			return err
-		}
-		return look(t)
-	})
-	return next, err
+	if soon := time.Now().Add(tellEvery); next.IsZero() || next.After(soon) {
+		next = soon
+	}
+	return next, l.tellImport(ctx)
 }
 
-// next is when something becomes due, or room is made for somebody who waits, by this machine's clock.
-func (t *tx) next() (time.Time, error) {
+// next is when something becomes due, or room is made for somebody who waits, by this machine's clock; and whether contacts are to be told
+// of an import of suppressions.
+func (t *tx) next() (next time.Time, imported bool, err error) {
 	now := micros(t.now)
 	var at int64
-	_, err := t.get(`SELECT COALESCE(MIN(at), 0) FROM (
+	_, err = t.get(`SELECT COALESCE(MIN(at), 0), EXISTS (SELECT 1 FROM suppression_imports WHERE `+toTell+`) FROM (
 			SELECT MIN(due_at) AS at FROM outbox WHERE delivered_at = 0
 			UNION ALL SELECT MIN(woken_until) FROM queue WHERE woken_until > ?
 			UNION ALL SELECT MIN(not_before) FROM queue WHERE not_before > ?
@@ -220,6 +242,6 @@ func (t *tx) next() (time.Time, error) {
 			UNION ALL SELECT MIN(paused_until) FROM accounts WHERE paused_until > ? AND EXISTS (SELECT 1 FROM queue)
 			UNION ALL SELECT MIN(send_by) + ? FROM attempts WHERE state = 'dialing' AND send_by > ? AND EXISTS (SELECT 1 FROM queue)
 		) AS times WHERE at IS NOT NULL`,
-		[]any{now, now, now, now, now, settleAfterDial.Microseconds(), micros(t.now.Add(-settleAfterDial))}, &at)
-	return t.here(moment(at)), err
+		[]any{now, now, now, now, now, settleAfterDial.Microseconds(), micros(t.now.Add(-settleAfterDial))}, &at, &imported)
+	return t.here(moment(at)), imported, err
 }

@@ -42,6 +42,7 @@ func (r *ContactRow) scan(scan func(...any) error, more ...any) error {
 type Contact struct {
 	ContactRow
 	FirstRunID    string         `json:"first_run_id"`
+	Follows       string         `json:"follows,omitempty"` // the policy of the ledger by which it goes; empty: it goes by its run's own
 	Target        string         `json:"target"`
 	Attempts      []call.Attempt `json:"attempts"`
 	Decisions     []Decision     `json:"decisions"`
@@ -135,8 +136,8 @@ func (t *tx) named(id string) (string, error) {
 
 func (t *tx) show(workflowID string) (Contact, error) {
 	c := Contact{Notifications: []Notification{}}
-	err := t.each(`SELECT `+rowColumns+`, c.first_run_id, c.target FROM contacts c WHERE c.workflow_id = ?`, []any{workflowID}, func(scan func(...any) error) error {
-		return c.scan(scan, &c.FirstRunID, &c.Target)
+	err := t.each(`SELECT `+rowColumns+`, c.first_run_id, c.target, c.follows FROM contacts c WHERE c.workflow_id = ?`, []any{workflowID}, func(scan func(...any) error) error {
+		return c.scan(scan, &c.FirstRunID, &c.Target, &c.Follows)
 	})
 	if err != nil {
 		return c, err

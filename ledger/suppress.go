@@ -3,9 +3,6 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"iter"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -91,13 +88,13 @@ func (s Suppression) entry(at time.Time, importID int64) []any {
 		s.Subject, s.Kind, s.Source, s.Reason, expires, expires, importID}
 }
 
-// concerned are the open contacts of a number, and of a contact id: those that were opened for it, were called at it, or wait to be.
-var concerned = map[SuppressionKind]string{
-	SuppressedNumber: `SELECT workflow_id FROM contacts WHERE target = ? AND closed_at = 0
-		UNION SELECT a.workflow_id FROM attempts a JOIN contacts c ON c.workflow_id = a.workflow_id WHERE a.target = ? AND c.closed_at = 0
-		UNION SELECT workflow_id FROM queue WHERE target = ?`,
-	SuppressedContact: `SELECT workflow_id FROM contacts WHERE contact_id = ? AND closed_at = 0`,
-}
+// concerned are the open contacts of what is said: those that were opened for the number, were called at it, or wait to be, and those of the
+// contact id. What is said is the table said, of kinds and subjects; its joins are in the order in which each finds its rows by an index.
+const concerned = `SELECT c.workflow_id FROM said CROSS JOIN contacts c WHERE said.kind = 'number' AND c.target = said.subject AND c.closed_at = 0
+	UNION SELECT c.workflow_id FROM said CROSS JOIN attempts a CROSS JOIN contacts c
+		WHERE said.kind = 'number' AND a.target = said.subject AND c.workflow_id = a.workflow_id AND c.closed_at = 0
+	UNION SELECT q.workflow_id FROM said CROSS JOIN queue q WHERE said.kind = 'number' AND q.target = said.subject
+	UNION SELECT c.workflow_id FROM said CROSS JOIN contacts c WHERE said.kind = 'contact' AND c.contact_id = said.subject AND c.closed_at = 0`
 
 // suppress records a statement. The contact that makes it itself, if there is one, need not be told.
 func (t *tx) suppress(s Suppression, by string) (added bool, err error) {
@@ -105,12 +102,17 @@ func (t *tx) suppress(s Suppression, by string) (added bool, err error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
+	return true, t.wakeConcerned(`SELECT CAST(? AS TEXT) AS kind, CAST(? AS TEXT) AS subject`, []any{s.Kind, s.Subject}, by)
+}
+
+// wakeConcerned owes the contacts concerned by what is said, a query of kinds and subjects, a wake to recheck whether they may go on.
+func (t *tx) wakeConcerned(said string, args []any, by string) error {
 	t.owed = true
-	return true, t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at)
+	return t.exec(`WITH said AS (`+said+`)
+		INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at)
 		SELECT CAST(? AS TEXT) || w.workflow_id, CAST(? AS TEXT), w.workflow_id, '', '', CAST(? AS TEXT), CAST(? AS BIGINT)
-		FROM (`+concerned[s.Kind]+`) AS w WHERE w.workflow_id <> ? `+owedAgain,
-		slices.Concat([]any{kindWake + "/", kindWake, bodyRecheck, micros(t.now)},
-			slices.Repeat([]any{s.Subject}, strings.Count(concerned[s.Kind], "?")), []any{by})...)
+		FROM (`+concerned+`) AS w WHERE w.workflow_id <> ? ORDER BY w.workflow_id `+owedAgain,
+		append(args, kindWake+"/", kindWake, bodyRecheck, micros(t.now), by)...)
 }
 
 // Recheck tells why a contact that waits must not be called any more, and ends it then; nil: it goes on. It is asked by whoever was
@@ -270,70 +272,4 @@ func (l *Ledger) Suppressions(ctx ctx, f SuppressionFilter) (list []Suppression,
 		return err
 	})
 	return list, err
-}
-
-// importChunk is how many statements of an import are written together: few enough that clearance beside it hardly waits.
-const importChunk = 500
-
-// ImportSuppressions records many statements, all or none of which hold when it returns, and returns how many of them were new. They
-// are written in small transactions, with pauses between them: a process beside this one has to come to its turn on a SQLite file.
-// Those of an import that does not come to its end never hold; it is made again from the beginning.
-func (l *Ledger) ImportSuppressions(ctx ctx, list iter.Seq[Suppression]) (added int, err error) {
-	for s := range list {
-		if err := s.validate(); err != nil {
-			return 0, err
-		}
-	}
-	id := 1 + rand.Int64N(1<<62) // chosen here, so that a transaction that is repeated writes the same
-	err = l.update(ctx, part, "begin an import of suppressions", func(t *tx) error {
-		return t.exec(`INSERT INTO suppression_imports (import_id, begun_at) VALUES (?, ?) ON CONFLICT (import_id) DO NOTHING`, id, micros(t.now))
-	})
-	if err == nil {
-		err = l.importEntries(ctx, id, list)
-	}
-	if err != nil {
-		return 0, err
-	}
-	err = l.update(ctx, part, "complete an import of suppressions", func(t *tx) error {
-		if err := t.exec(`UPDATE suppression_imports SET completed_at = ? WHERE import_id = ?`, micros(t.now), id); err != nil {
-			return err
-		}
-		_, err := t.get(`SELECT COUNT(*) FROM suppression_entries WHERE import_id = ?`, []any{id}, &added)
-		return err
-	})
-	return added, err
-}
-
-func (l *Ledger) importEntries(ctx ctx, id int64, list iter.Seq[Suppression]) error {
-	chunk := make([]Suppression, 0, importChunk)
-	for s := range list {
-		if chunk = append(chunk, s); len(chunk) == importChunk {
-			if err := l.importChunk(ctx, id, chunk); err != nil {
-				return err
-			}
-			chunk = chunk[:0]
-		}
-	}
-	return l.importChunk(ctx, id, chunk)
-}
-
-func (l *Ledger) importChunk(ctx ctx, id int64, chunk []Suppression) error {
-	began := time.Now()
-	err := l.update(ctx, part, "import suppressions", func(t *tx) error {
-		for _, s := range chunk {
-			if err := t.exec(addEntry, s.entry(t.now, id)...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil || len(chunk) < importChunk {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(time.Since(began)):
-		return nil
-	}
 }

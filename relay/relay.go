@@ -1,5 +1,5 @@
-// Package relay delivers what the ledger owes: signals and wakes to call flows, signed webhooks to other systems. What is
-// owed is on disk, so that a Temporal server or a receiver that is away costs time and nothing else.
+// Package relay delivers what the ledger owes: signals and wakes to call flows, signed webhooks to other systems, escalations to a
+// deployment's own sink. What is owed is on disk, so that a Temporal server or a receiver that is away costs time and nothing else.
 package relay
 
 import (
@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,6 +53,9 @@ type Config struct {
 	Logger *zap.Logger
 	// Secret signs webhooks (Standard Webhooks, "whsec_…"). Without it webhooks stay owed, and say why.
 	Secret string
+	// Sink takes escalations that have no webhook, those that were put into the inbox before it was there included, unless somebody has
+	// acknowledged them; nil: they stay in the inbox.
+	Sink Sink
 }
 
 // Relay delivers until it is told to stop.
@@ -62,6 +66,9 @@ type Relay struct {
 	lanes  []lane
 	freed  chan struct{} // a slot of a lane that was full
 	out    sync.WaitGroup
+
+	sinkFor  time.Duration
+	stopping <-chan struct{} // closed when Run is to end
 }
 
 // lane is a kind of delivery with its slots.
@@ -74,10 +81,13 @@ func (l lane) free() int { return cap(l.slots) - len(l.slots) }
 
 // New makes a relay. The error is about the secret.
 func New(c Config) (*Relay, error) {
-	r := &Relay{Config: c, freed: make(chan struct{}, 1),
+	r := &Relay{Config: c, freed: make(chan struct{}, 1), sinkFor: sinkFor,
 		lanes: []lane{{ledger.ToFlows, make(chan struct{}, signals)}, {ledger.ToSystems, make(chan struct{}, webhooks)}},
 		client: &http.Client{Timeout: webhookFor,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	if c.Sink != nil {
+		r.lanes = append(r.lanes, lane{ledger.ToSink, make(chan struct{}, sinks)})
+	}
 	if c.Secret == "" {
 		return r, nil
 	}
@@ -91,6 +101,7 @@ func New(c Config) (*Relay, error) {
 // Run delivers until ctx ends, then lets deliveries under way finish.
 func (r *Relay) Run(ctx context.Context) error {
 	defer r.out.Wait()
+	r.stopping = ctx.Done()
 	for ctx.Err() == nil {
 		wait, err := r.round(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -167,26 +178,46 @@ func (r *Relay) release(l lane) {
 func (r *Relay) deliver(ctx context.Context, d ledger.Delivery) {
 	gone, err := r.send(ctx, d)
 	log := r.Logger.With(zap.String("workflow_id", d.WorkflowID), zap.Int("try", d.Tries+1))
-	if err == nil {
+	switch {
+	case errors.Is(err, errLeft):
+		log.Warn("a delivery was left alone", zap.Error(err))
+		return
+	case err == nil:
 		if gone {
 			log.Info("nobody is there any more for a delivery")
 		}
 		err = r.Ledger.Delivered(ctx, d, gone)
-	} else {
+	default:
 		pause := r.pause(d)
-		log.Warn("a delivery failed", zap.Error(err), zap.Duration("again_in", pause))
-		err = r.Ledger.Failed(ctx, d, err.Error(), pause)
+		log.Warn("a delivery failed", zap.Error(loggable(d, err)), zap.Duration("again_in", pause))
+		err = r.Ledger.Failed(ctx, d, onOneLine(err), pause)
 	}
 	if err != nil {
 		log.Warn("a delivery could not be written down and will be made again", zap.Error(err))
 	}
 }
 
+// loggable is what a log may say of a failure. What a sink says may hold anything, and is known to who asks for it.
+func loggable(d ledger.Delivery, err error) error {
+	if d.Story != nil {
+		return errors.New("the sink has not taken an escalation: redial escalations list --undelivered says why")
+	}
+	return err
+}
+
+// longestError is how much of an error is kept, in bytes.
+const longestError = 500
+
+func onOneLine(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return strings.ToValidUTF8(text[:min(len(text), longestError)], "")
+}
+
 // pause is the wait after a failed delivery: it doubles from half a second. A flow is told within half a minute of its
 // server's return; somebody else's system is asked for days, at last every hour.
 func (r *Relay) pause(d ledger.Delivery) time.Duration {
 	longest := 15 * time.Second
-	if d.Webhook != nil {
+	if d.Webhook != nil || d.Story != nil {
 		longest = time.Hour
 	}
 	return min(500*time.Millisecond<<min(d.Tries, 20), longest)
@@ -194,8 +225,11 @@ func (r *Relay) pause(d ledger.Delivery) time.Duration {
 
 // send delivers. It is gone when there is no such run any more.
 func (r *Relay) send(ctx context.Context, d ledger.Delivery) (gone bool, err error) {
-	if d.Webhook != nil {
+	switch {
+	case d.Webhook != nil:
 		return false, r.post(ctx, *d.Webhook)
+	case d.Story != nil:
+		return false, r.escalate(ctx, d)
 	}
 	ctx, cancel := context.WithTimeout(ctx, signalFor)
 	defer cancel()
@@ -211,8 +245,8 @@ func (r *Relay) send(ctx context.Context, d ledger.Delivery) (gone bool, err err
 // signalOf is the signal of a delivery to a flow, with what it carries.
 func signalOf(d ledger.Delivery) (name string, arg any) {
 	switch {
-	case d.Wake && d.Recheck:
-		return workflows.SignalWake, workflows.Wake{Recheck: true}
+	case d.Wake && (d.Recheck || d.Replan):
+		return workflows.SignalWake, workflows.Wake{Recheck: d.Recheck, Replan: d.Replan}
 	case d.Wake:
 		return workflows.SignalWake, nil
 	case d.Result != nil:

@@ -82,6 +82,7 @@ func (f *flows) tried() []signal {
 type office struct {
 	*ledger.Ledger
 	flows *flows
+	sink  relay.Sink
 	logs  *observer.ObservedLogs
 	stop  func() // stops the relay and waits for it
 	tb    testing.TB
@@ -101,7 +102,7 @@ func (o *office) run(secret string) {
 	o.tb.Helper()
 	core, logs := observer.New(zap.DebugLevel)
 	o.logs = logs
-	r, err := relay.New(relay.Config{Ledger: o.Ledger, Flows: o.flows, Logger: zap.New(core), Secret: secret})
+	r, err := relay.New(relay.Config{Ledger: o.Ledger, Flows: o.flows, Logger: zap.New(core), Secret: secret, Sink: o.sink})
 	require.NoError(o.tb, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

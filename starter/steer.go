@@ -39,7 +39,7 @@ func (e *RefusedError) Error() string {
 // verbs are the updates as people say them.
 var verbs = map[string]string{
 	workflows.UpdatePause: "pause", workflows.UpdateResume: "resume", workflows.UpdateCallNow: "call now",
-	workflows.UpdateReschedule: "be rescheduled", workflows.UpdateOptOut: "opt out", workflows.UpdateCancel: "be canceled",
+	workflows.UpdateChangePolicy: "change its policy", workflows.UpdateReschedule: "be rescheduled", workflows.UpdateOptOut: "opt out", workflows.UpdateCancel: "be canceled",
 }
 
 // Steer asks a run, by its workflow id, for one of the updates of package workflows, such as workflows.UpdatePause, and waits until that
@@ -133,4 +133,14 @@ func (s Starter) OptOut(ctx context.Context, workflowID, by, reason string) (wor
 // Cancel ends a run as soon as nothing is in the air.
 func (s Starter) Cancel(ctx context.Context, workflowID, by, reason string) (workflows.Status, error) {
 	return s.Steer(ctx, workflowID, workflows.UpdateCancel, workflows.Steering{By: by, Reason: reason})
+}
+
+// ChangePolicy lets a run go by another policy from now on, or, where to names one, follow a policy of the ledger: what it waits for is planned
+// anew, as if it had been decided under that policy.
+func (s Starter) ChangePolicy(ctx context.Context, workflowID string, to workflows.Under, by, reason string) (workflows.Status, error) {
+	with := workflows.Steering{By: by, Reason: reason, Follows: to.Follows}
+	if to.Follows == "" {
+		with.Policy = &to.Policy
+	}
+	return s.Steer(ctx, workflowID, workflows.UpdateChangePolicy, with)
 }

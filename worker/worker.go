@@ -111,7 +111,10 @@ func (w *Worker) flows(o sdk.Options) (sdk.Worker, error) {
 		activities.NameHold:     w.Activities.Hold,
 		activities.NameOptOut:   w.Activities.OptOut,
 		activities.NameLook:     w.Activities.Look,
-		activities.NameRecheck:  w.Activities.Recheck,
+		activities.NameReplan:   w.Activities.Replan,
+
+		activities.NameChangePolicy: w.Activities.ChangePolicy,
+		activities.NameRecheck:      w.Activities.Recheck,
 	})
 	for name, fn := range all {
 		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})

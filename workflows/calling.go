@@ -97,21 +97,32 @@ func (f *Flow) request(options []CallOption) request {
 	f.numbered++
 	_, others := f.further()
 	r := request{dial: activities.DialoutInput{N: f.numbered, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign,
-		To: f.to, Others: others, Promised: f.promised, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata, Dial: f.in.Policy.Dial, Lifetime: f.in.Policy.Lifetime,
-		Rules: f.in.Policy.Rules(), Subject: f.in.Subject, Consent: f.in.Consent}}
+		To: f.to, Others: others, Promised: f.promised, Caller: f.in.Caller, Trunk: f.in.Trunk, Metadata: f.in.Metadata,
+		Subject: f.in.Subject, Consent: f.in.Consent}}
 	for _, o := range options {
 		o(&r)
 	}
 	return r
 }
 
-// claim names the contact to the ledger.
-func (f *Flow) claim(target string) followup.Claim {
-	return followup.Claim{WorkflowID: f.info.WorkflowExecution.ID, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, Target: target}
+// underPolicy puts in what the policy says of a dial, as it is now.
+func (f *Flow) underPolicy(in activities.DialoutInput) activities.DialoutInput {
+	p := f.under.Policy
+	in.Dial, in.Lifetime, in.Rules, in.Follows = p.Dial, p.Lifetime, p.Rules(), f.under.Follows
+	return in
 }
 
-// errSettled stops an attempt before it is dialed: the one before it, which was in doubt, has ended after all.
-var errSettled = errors.New("the last attempt has ended after all")
+// claim names the contact to the ledger.
+func (f *Flow) claim(target string) followup.Claim {
+	return followup.Claim{WorkflowID: f.info.WorkflowExecution.ID, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, Target: target,
+		Follows: f.under.Follows}
+}
+
+// What stops an attempt before it is dialed.
+var (
+	errSettled = errors.New("the last attempt has ended after all") // it was in doubt
+	errMoved   = errors.New("another number is called")             // the policy has changed
+)
 
 // Call makes one attempt and returns when it is over, however long it has to wait for leave to dial. What is in the air
 // cannot be hung up: a flow that is canceled meanwhile gets the attempt first. When the attempt before was in doubt, and its
@@ -120,6 +131,7 @@ var errSettled = errors.New("the last attempt has ended after all")
 //
 // The error is ErrCanceled, a *RefusedError, or that of a reaction.
 func (f *Flow) Call(ctx workflow.Context, options ...CallOption) (call.Attempt, error) {
+	defer func() { f.planned = false }()
 	return step(ctx, f, "Call", func(ctx workflow.Context) (call.Attempt, error) { return f.call(ctx, options) })
 }
 
@@ -133,6 +145,8 @@ func (f *Flow) call(ctx workflow.Context, options []CallOption) (call.Attempt, e
 	case errors.Is(err, errSettled):
 		f.tell(f.Last())
 		return f.Last(), nil
+	case errors.Is(err, errMoved):
+		return f.call(ctx, options)
 	case NotThisTarget(err) && !r.other:
 		if next, found := f.further(); found {
 			f.to = next
@@ -196,20 +210,26 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 		if r.dial.First == 0 && f.settledAfterAll() {
 			return call.Attempt{}, errSettled
 		}
+		if r.dial.First == 0 && f.changed {
+			if err := f.replanCall(ctx, r); err != nil {
+				return call.Attempt{}, err
+			}
+			continue
+		}
 		if r.tooLate(workflow.Now(ctx)) {
-			return call.Attempt{}, &RefusedError{followup.Refusal{Outcome: call.OutcomeExpired, Rule: "flow " + f.name,
-				Reason: "not dialed before " + r.before.Format(time.RFC3339)}, true}
+			return call.Attempt{}, &RefusedError{Refusal: followup.Refusal{Outcome: call.OutcomeExpired, Rule: "flow " + f.name,
+				Reason: "not dialed before " + r.before.Format(time.RFC3339)}, open: true}
 		}
 		f.show(ctx, StateCalling, nil, fmt.Sprintf("Dialing attempt %d.", r.dial.N))
 		f.listen()
 		woken := f.woken
 		r.dial.Notes = f.take()
-		result, err := f.dialout(ctx, r.dial)
+		result, err := f.dialout(ctx, f.underPolicy(r.dial))
 		switch {
 		case err != nil:
 			return call.Attempt{}, err
 		case result.Refused != nil:
-			return call.Attempt{}, &RefusedError{*result.Refused, result.Open}
+			return call.Attempt{}, &RefusedError{Refusal: *result.Refused, open: result.Open}
 		case result.Attempt != nil:
 			return *result.Attempt, nil
 		}
@@ -271,7 +291,7 @@ func (f *Flow) hold(ctx workflow.Context, d activities.DialoutInput, woken int, 
 		return err
 	}
 	f.show(ctx, StateHeld, &h, fmt.Sprintf("Attempt %d is held: **%s** (%s), %s.", d.N, h.Reason, h.Rule, whenOver(h)))
-	enough := func() bool { return f.settledAfterAll() && d.First == 0 || f.woken > woken }
+	enough := func() bool { return (f.settledAfterAll() || f.changed) && d.First == 0 || f.woken > woken }
 	if d.First != 0 {
 		_, err := f.sleep(ctx, h.Until, "held: "+string(h.Reason), enough)
 		return err

@@ -23,28 +23,33 @@ func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision
 		if f.steer.end == errOptedOut {
 			return d, errOptedOut // whatever became of the call, nothing follows it
 		}
-		in := activities.ConcludeInput{WorkflowID: f.info.WorkflowExecution.ID, Key: a.Key, Policy: f.in.Policy, Numbers: f.conclusive(), Notes: f.take()}
+		in := activities.ConcludeInput{WorkflowID: f.info.WorkflowExecution.ID, Key: a.Key, Policy: f.under.Policy, Numbers: f.conclusive(), Notes: f.take()}
 		if err := f.write(ctx, fmt.Sprintf("what follows attempt %d: %s", a.N, a.Disposition), activities.NameConclude, in, &d); err != nil {
 			return d, err
 		}
-		if f.promised = d.Promised; d.Target != nil {
-			f.to = *d.Target
-		}
-		if d.Action == followup.ActionRetry {
-			if err := f.stopped(ctx); err != nil {
-				return d, err
-			}
-			return d, f.upsert(ctx, StateWaiting, AttributeReason.ValueSet(string(a.Disposition)), AttributeNextAction.ValueSet(d.At))
-		}
-		reason := ""
-		if d.Outcome != call.Outcome(a.Disposition) {
-			reason = d.Reason
-		}
-		if err := f.done(ctx, d.Outcome, reason, string(a.Disposition)); err != nil || d.Action != followup.ActionEscalate {
-			return d, err
-		}
-		return d, f.escalate(ctx, d.Reason, d.Rule)
+		return d, f.follow(ctx, a, d)
 	})
+}
+
+// follow does what was decided on an attempt, as far as that is not a wait or a call.
+func (f *Flow) follow(ctx workflow.Context, a call.Attempt, d followup.Decision) error {
+	if f.promised = d.Promised; d.Target != nil {
+		f.to = *d.Target
+	}
+	if d.Action == followup.ActionRetry {
+		if err := f.stopped(ctx); err != nil {
+			return err
+		}
+		return f.upsert(ctx, StateWaiting, AttributeReason.ValueSet(string(a.Disposition)), AttributeNextAction.ValueSet(d.At))
+	}
+	reason := ""
+	if d.Outcome != call.Outcome(a.Disposition) {
+		reason = d.Reason
+	}
+	if err := f.done(ctx, d.Outcome, reason, string(a.Disposition)); err != nil || d.Action != followup.ActionEscalate {
+		return err
+	}
+	return f.escalate(ctx, d.Reason, d.Rule)
 }
 
 // conclusive are the numbers among which a decision may choose; none, where there is only one.
@@ -103,7 +108,7 @@ func (f *Flow) Escalate(ctx workflow.Context, reason string) error {
 func (f *Flow) escalate(ctx workflow.Context, reason, rule string) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	f.show(ctx, StateEscalating, nil, "Escalating: "+reason+".")
-	in := activities.EscalateInput{Webhook: f.in.Policy.Escalate.Webhook, Notes: f.take(), Claim: f.unheardOf(), Contact: followup.Escalated{
+	in := activities.EscalateInput{Webhook: f.under.Policy.Escalate.Webhook, Notes: f.take(), Claim: f.unheardOf(), Contact: followup.Escalated{
 		WorkflowID: f.info.WorkflowExecution.ID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, To: f.in.To.URI,
 		Reason: reason, Rule: rule, At: workflow.Now(ctx), Metadata: f.in.Metadata, Attempts: f.attempts}}
 	return workflow.ExecuteActivity(f.lightly(ctx, "escalate: "+reason), activities.NameEscalate, in).Get(ctx, nil)
@@ -148,6 +153,8 @@ func (f *Flow) settle(ctx workflow.Context, returned error) (failed, err error) 
 	switch {
 	case errors.As(returned, &refused) && refused.open:
 		return nil, f.finish(ctx, refused.Outcome, refused.Reason)
+	case refused != nil && refused.told && len(f.notes) == 0:
+		return nil, nil
 	case refused != nil:
 		return nil, f.done(ctx, refused.Outcome, refused.Reason, string(refused.Outcome))
 	case f.steer.end == errOptedOut && f.status.Outcome == "":

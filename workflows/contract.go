@@ -29,6 +29,8 @@ const (
 type Wake struct {
 	// Recheck: somebody must not be called any more, and a contact that waits, for whatever, has to ask whether it is the one.
 	Recheck bool `json:"recheck,omitempty"`
+	// Replan: the policy of the ledger that the contact follows has changed, and what it waits for is to be planned anew.
+	Replan bool `json:"replan,omitempty"`
 }
 
 // NameOutboundCall is the type name of the standard flow.
@@ -75,6 +77,9 @@ type Input struct {
 	Trunk     string          `json:"trunk,omitempty"`   // empty: the deployment's
 	Metadata  map[string]any  `json:"metadata,omitempty"`
 	Policy    followup.Policy `json:"policy"`
+	// Follows is a policy that the ledger keeps under this name: its newest version holds in place of Policy, now and when it changes. Where
+	// the ledger has none of the name, Policy holds. Empty: Policy holds until the run is given another.
+	Follows string `json:"follows,omitempty"`
 	// Subject is what the calls are about, such as a debt: limits by subject count over all its contacts. Empty: the contact.
 	Subject string `json:"subject,omitempty"`
 	// Consent is the recipient's consent to be called; nil: none is known. Some presets demand one.

@@ -21,6 +21,7 @@ import (
 type Flow struct {
 	name     string
 	in       Input
+	under    Under // the policy by which it goes now
 	info     *workflow.Info
 	attempts []call.Attempt // in the order of their numbers, each as it was last heard of
 	numbered int            // attempts that were begun
@@ -42,6 +43,9 @@ type Flow struct {
 	said    workflow.ReceiveChannel // SignalResult
 	woken   int                     // wakes so far
 	recheck bool                    // it has to ask whether it may go on
+	given   bool                    // it goes by another policy than that of its input
+	changed bool                    // its policy has: it has to ask what it waits for
+	planned bool                    // it goes by what the policy has decided on the last attempt
 	steer   steering
 	step    string // the method that the flow is in
 	journal journal
@@ -56,6 +60,7 @@ var ErrCanceled = errors.New("canceled")
 type RefusedError struct {
 	followup.Refusal
 	open bool // the contact has other targets and no outcome yet
+	told bool // the flow has told of it already
 }
 
 func (e *RefusedError) Error() string { return e.Reason }
@@ -68,7 +73,7 @@ func newFlow(ctx workflow.Context, name string, in Input) (*Flow, error) {
 		return nil, temporal.NewNonRetryableApplicationError(
 			"a call flow must not be started with a retry policy or a cron schedule: it retries by itself", "RepeatedRun", nil)
 	}
-	f := &Flow{name: name, in: in, to: in.To, info: info, status: Status{State: StateCalling}, ended: map[string]bool{},
+	f := &Flow{name: name, in: in, under: Under{in.Policy, in.Follows}, to: in.To, info: info, status: Status{State: StateCalling}, ended: map[string]bool{},
 		heard: workflow.GetSignalChannel(ctx, SignalAttempt), wakes: workflow.GetSignalChannel(ctx, SignalWake),
 		said: workflow.GetSignalChannel(ctx, SignalResult)}
 	f.begin(ctx)
@@ -183,6 +188,7 @@ func (f *Flow) listen() {
 		}
 		f.woken++
 		f.recheck = f.recheck || w.Recheck
+		f.changed = f.changed || w.Replan
 	}
 }
 

@@ -27,6 +27,7 @@ type Earlier struct {
 	Noted     int              `json:"noted,omitempty"`
 	Paused    *Steering        `json:"paused,omitempty"`
 	Wrote     int              `json:"wrote,omitempty"` // notes of the flow's own
+	Under     *Under           `json:"under,omitempty"` // the policy by which it goes; nil: that of the input
 }
 
 // Step is what one method of the flow came to.
@@ -75,6 +76,9 @@ func (f *Flow) begin(ctx workflow.Context) {
 	if e := f.journal.earlier; e != nil {
 		f.journal.began, f.journal.now, f.journal.versions = e.StartedAt, e.StartedAt, e.Versions
 		f.notes, f.noted, f.steer.paused = e.Notes, e.Noted, e.Paused
+		if e.Under != nil {
+			f.under, f.given = *e.Under, true
+		}
 		f.caughtUp()
 	}
 }
@@ -178,7 +182,7 @@ func (f *Flow) renew(ctx workflow.Context) {
 		return
 	}
 	f.listen()
-	if f.settledAfterAll() || f.recheck {
+	if f.settledAfterAll() || f.recheck || f.changed {
 		return
 	}
 	next := f.in
@@ -197,6 +201,9 @@ func (f *Flow) earlier(ctx workflow.Context) *Earlier {
 	j := &f.journal
 	e := &Earlier{StartedAt: j.began, Versions: j.versions, Attempts: f.attempts, Results: f.results, Notes: f.notes, Noted: f.noted, Wrote: f.wrote,
 		Paused: f.steer.paused}
+	if f.given {
+		e.Under = &f.under
+	}
 	for i, s := range j.steps {
 		if s.Value == nil {
 			value, err := encode(j.values[i])

@@ -56,10 +56,16 @@ func (f *Flow) rest(ctx workflow.Context, h followup.Hold, summary string, enoug
 		over := false // kept: a piece of news is enough only once
 		_, err := f.sleep(ctx, h.Until, summary, func() bool {
 			over = over || enough()
-			return over || f.recheck || f.steer.calls > calls || f.steer.moved != nil
+			return over || f.recheck || f.steer.calls > calls || f.steer.moved != nil || f.changed && f.steer.paused == nil
 		})
 		if err == nil && f.recheck && !over {
 			if err := f.mayGoOn(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if err == nil && f.changed && !over && f.steer.paused == nil && f.steer.moved == nil && f.steer.calls == calls {
+			if h, err = f.replanWait(ctx, h); err != nil {
 				return err
 			}
 			continue
@@ -114,19 +120,25 @@ func (f *Flow) newlySettled() bool {
 // was unknown is heard after all: the next Call returns that attempt and dials nothing. When the contact must not be called any more it
 // returns a *RefusedError at once.
 func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
+	f.planned = true
 	_, err := step(ctx, f, "WaitForRetry", func(ctx workflow.Context) (struct{}, error) {
 		f.renew(ctx)
-		f.show(ctx, StateWaiting, &followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At},
-			fmt.Sprintf("%s. Attempt %d at **%s** (%s).", d.Reason, f.numbered+1, d.At.Format(time.RFC3339), d.Rule))
+		f.showRetry(ctx, d)
 		return struct{}{}, f.rest(ctx, *f.status.Wait, d.Reason, f.newlySettled)
 	})
 	return err
+}
+
+func (f *Flow) showRetry(ctx workflow.Context, d followup.Decision) {
+	f.show(ctx, StateWaiting, &followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At},
+		fmt.Sprintf("%s. Attempt %d at **%s** (%s).", d.Reason, f.numbered+1, d.At.Format(time.RFC3339), d.Rule))
 }
 
 // Hold sleeps until a time of the flow's own choice. The reason is what an operator reads meanwhile; it must hold no number and
 // no name. Like WaitForRetry it returns early when an attempt that was unknown has ended after all, when somebody asks to call
 // now, and when the contact must not be called any more.
 func (f *Flow) Hold(ctx workflow.Context, until time.Time, reason string) error {
+	f.planned = false
 	_, err := step(ctx, f, "Hold", func(ctx workflow.Context) (struct{}, error) {
 		f.renew(ctx)
 		if err := f.stopped(ctx); err != nil {

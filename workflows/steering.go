@@ -24,6 +24,10 @@ const (
 	UpdateReschedule = "reschedule" // waits until Steering.At instead
 	UpdateOptOut     = "opt_out"    // suppresses the number and the contact at once, and ends the flow
 	UpdateCancel     = "cancel"     // ends the flow
+
+	// UpdateChangePolicy lets the run go by Steering.Policy, or by the policy of the ledger that Steering.Follows names, from now on: what it
+	// waits for is planned anew.
+	UpdateChangePolicy = "change_policy"
 )
 
 // Steering is what somebody asks of a run.
@@ -31,6 +35,9 @@ type Steering struct {
 	By     string    `json:"by"`               // who asks: at most 120 bytes
 	Reason string    `json:"reason,omitempty"` // why: at most 500 bytes
 	At     time.Time `json:"at,omitzero"`      // reschedule: when to call
+	// Policy and Follows are for change_policy: exactly one of them is given, and means what it means in an Input.
+	Policy  *followup.Policy `json:"policy,omitempty"`
+	Follows string           `json:"follows,omitempty"`
 }
 
 const maxBy, maxReason = 120, 500
@@ -87,6 +94,7 @@ func (f *Flow) steerable(ctx workflow.Context) error {
 		{UpdateReschedule, f.refuseReschedule, f.reschedule},
 		{UpdateOptOut, nil, f.optOut},
 		{UpdateCancel, nil, f.cancelBy},
+		{UpdateChangePolicy, f.refuseChange, f.changePolicy},
 	} {
 		handle := func(ctx workflow.Context, s Steering) (Status, error) {
 			f.calls++ // the run waits for what is under way here
@@ -187,6 +195,7 @@ func (f *Flow) resume(ctx workflow.Context, s Steering) error {
 
 func (f *Flow) callNow(ctx workflow.Context, s Steering) error {
 	f.steer.calls++
+	f.planned = false // the time is somebody's choice now
 	f.noteDown(ctx, s.words("asked to call now"))
 	return nil
 }
@@ -194,6 +203,7 @@ func (f *Flow) callNow(ctx workflow.Context, s Steering) error {
 func (f *Flow) reschedule(ctx workflow.Context, s Steering) error {
 	s.At = s.At.UTC()
 	f.steer.moved = &s
+	f.planned = false
 	f.noteDown(ctx, s.words("rescheduled"))
 	return nil
 }

@@ -1,0 +1,109 @@
+package callflowtest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// kept is a policy that is kept under its name.
+type kept struct {
+	followup.Policy
+	version int
+}
+
+// PutPolicy makes p the policy of its name, which those who follow the name go by from now on. Open contacts among them are woken one after
+// the other, every so often.
+func (l *Ledger) PutPolicy(_ context.Context, p followup.Policy, every time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p = p.WithDefaults()
+	have, found := l.policies[p.Name]
+	if found && have.Version() == p.Version() {
+		return
+	}
+	l.policies[p.Name] = kept{p, have.version + 1}
+	due := l.now()
+	for _, id := range slices.Sorted(maps.Keys(l.contacts)) {
+		if c := l.contacts[id]; c.closedAt.IsZero() && c.Follows == p.Name {
+			l.owe(Delivery{WorkflowID: id, Wake: true, Replan: true, Due: due})
+			due = due.Add(every)
+		}
+	}
+}
+
+// policyOf is the policy by which a contact goes: the one that it follows, or else its run's own.
+func (l *Ledger) policyOf(c *contact, own followup.Policy) (p followup.Policy, followed bool) {
+	if v, found := l.policies[c.Follows]; found && c.Follows != "" {
+		return v.Policy, true
+	}
+	return own, false
+}
+
+// Replan says what a contact that waits waits for under its policy as it is now. An empty key asks for the policy alone.
+func (l *Ledger) Replan(_ context.Context, workflowID, key string, p followup.Policy, numbers ...call.Target) (plan followup.Plan, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.contacts[workflowID]
+	if c == nil || !c.closedAt.IsZero() {
+		return plan, nil
+	}
+	p, followed := l.policyOf(c, p)
+	if followed {
+		plan.Policy = &p
+	}
+	if key == "" {
+		return plan, nil
+	}
+	a, err := l.known(key)
+	if err != nil || a.decidedOn == "" || a.decidedOn != a.Disposition {
+		return plan, err
+	}
+	plan.Decision = l.replan(c, a, p, numbers)
+	return plan, nil
+}
+
+func (l *Ledger) replan(c *contact, a *attempt, p followup.Policy, numbers []call.Target) *followup.Decision {
+	before := a.decision
+	d := p.Decide(c.story(a, p, numbers), a.decidedAt)
+	if d.Same(before) {
+		return &before
+	}
+	if d.Target == nil && before.Target != nil {
+		d.Target = &a.request.To // back from the next number
+	}
+	a.decision = d
+	l.store(a)
+	if d.Action == followup.ActionRetry && !d.At.After(l.now()) { // it may have its place in the queue already
+		l.decide(c.WorkflowID, Decided{N: a.N, Kind: "replanned", Reason: d.Reason, Rule: d.Rule, Until: d.At})
+	} else {
+		l.follow(c, a, d, "replanned")
+	}
+	return &d
+}
+
+// ChangePolicy lets a contact follow another policy, which its claim names, or, where that names none, go by the one that is given.
+func (l *Ledger) ChangePolicy(_ context.Context, r followup.Claim, given followup.Policy, words string) (followup.Policy, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, rule := given, fmt.Sprintf("policy %s (%s)", given.Name, given.Version())
+	if r.Follows != "" {
+		v, found := l.policies[r.Follows]
+		if !found {
+			return p, &followup.UnknownPolicyError{Name: r.Follows}
+		}
+		p, rule = v.Policy, fmt.Sprintf("policy %s, version %d", r.Follows, v.version)
+	}
+	c, refusal, err := l.claim(r, true)
+	if err != nil || refusal != nil {
+		return p, err
+	}
+	c.Follows = r.Follows
+	l.decide(c.WorkflowID, Decided{Kind: "policy", Reason: words, Rule: rule})
+	return p, nil
+}

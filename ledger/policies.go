@@ -1,0 +1,266 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+
+	"redial/call"
+	"redial/followup"
+)
+
+// PolicyVersion is one version of a policy that is kept in the ledger under its name. Runs that follow the name go by its newest
+// version: each dial and each decision looks for it.
+type PolicyVersion struct {
+	Name    string          `json:"name"`
+	Version int             `json:"version"` // counted from 1
+	Hash    string          `json:"hash"`    // the same policy has the same
+	At      time.Time       `json:"at"`      // from when on it holds; given by the ledger
+	By      string          `json:"by"`      // who has put it there
+	Reason  string          `json:"reason"`
+	Policy  followup.Policy `json:"policy"`
+}
+
+func (v PolicyVersion) String() string { return fmt.Sprintf("%s, version %d", v.Name, v.Version) }
+
+// PolicyPut is what came of putting a policy into the ledger.
+type PolicyPut struct {
+	PolicyVersion
+	Changed bool      `json:"changed"`                // false: it was the current version already, and nothing was done
+	Woken   int       `json:"woken"`                  // open contacts that follow it, and are told
+	LastAt  time.Time `json:"last_woken_at,omitzero"` // when the last of them is told
+}
+
+// bodyReplan marks a wake of a contact whose policy has changed.
+const bodyReplan = "replan"
+
+// PutPolicy makes p the current version of the policy of its name. It holds from this transaction on for every dial and every decision of
+// the contacts that follow the name. Those that wait are woken one after the other, every so often, to plan anew what they wait for:
+// were all of them woken at once, all of them would want to dial at once.
+func (l *Ledger) PutPolicy(ctx ctx, p followup.Policy, by, reason string, every time.Duration) (put PolicyPut, err error) {
+	if p.Name == "" {
+		return put, fmt.Errorf("put a policy: it has no name: give it one, as in name: reminder")
+	}
+	p = p.WithDefaults()
+	document, err := encode(p)
+	if err != nil {
+		return put, err
+	}
+	err = l.update(ctx, apart, "put policy "+p.Name, func(t *tx) error {
+		current, _, err := t.policy(p.Name)
+		if err != nil {
+			return err
+		}
+		put = PolicyPut{PolicyVersion: current}
+		if current.Hash == p.Version() {
+			put.Changed = t.again && current.By == by && current.Reason == reason
+			return nil
+		}
+		put = PolicyPut{Changed: true, PolicyVersion: PolicyVersion{Name: p.Name, Version: current.Version + 1, Hash: p.Version(), At: t.now, By: by, Reason: reason, Policy: p}}
+		if err := t.exec(`INSERT INTO policies (name, version, hash, document, put_at, put_by, put_for) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			put.Name, put.Version, put.Hash, document, micros(t.now), by, reason); err != nil {
+			return err
+		}
+		return t.wakeFollowers(&put, every)
+	})
+	return put, err
+}
+
+// wakeFollowers owes the open contacts that follow a policy a wake. It has a topic of its own: a wake for another reason is due at once.
+func (t *tx) wakeFollowers(put *PolicyPut, every time.Duration) error {
+	t.owed = true
+	woken, err := t.change(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at)
+		SELECT CAST(? AS TEXT) || c.workflow_id, CAST(? AS TEXT), c.workflow_id, '', '', CAST(? AS TEXT),
+			CAST(? AS BIGINT) + (ROW_NUMBER() OVER (ORDER BY c.workflow_id) - 1) * CAST(? AS BIGINT)
+		FROM contacts c WHERE c.follows = ? AND c.closed_at = 0 `+owedAgain,
+		bodyReplan+"/", kindWake, bodyReplan, micros(t.now), every.Microseconds(), put.Name)
+	if put.Woken = int(woken); woken > 0 {
+		put.LastAt = t.here(t.now.Add(time.Duration(woken-1) * every))
+	}
+	return err
+}
+
+// policyColumns are the columns of a PolicyVersion, of the table policies as p.
+const policyColumns = `p.name, p.version, p.hash, p.put_at, p.put_by, p.put_for, p.document`
+
+func (v *PolicyVersion) scan(scan func(...any) error, more ...any) error {
+	var at int64
+	err := scan(append([]any{&v.Name, &v.Version, &v.Hash, &at, &v.By, &v.Reason, document{&v.Policy}}, more...)...)
+	v.At = moment(at)
+	return err
+}
+
+// policy is the current version of a policy; false when there is none of this name.
+func (t *tx) policy(name string) (v PolicyVersion, found bool, err error) {
+	err = t.each(`SELECT `+policyColumns+` FROM policies p WHERE p.name = ? ORDER BY p.version DESC LIMIT 1`, []any{name}, func(scan func(...any) error) error {
+		found = true
+		return v.scan(scan)
+	})
+	return v, found, err
+}
+
+// Policy is the current version of a policy. The error is an *followup.UnknownPolicyError where there is none.
+func (l *Ledger) Policy(ctx ctx, name string) (v PolicyVersion, err error) {
+	err = l.view(ctx, "look for policy "+name, func(t *tx) error {
+		var found bool
+		if v, found, err = t.policy(name); err == nil && !found {
+			err = &followup.UnknownPolicyError{Name: name}
+		}
+		return err
+	})
+	return v, err
+}
+
+// PolicyVersions are all versions of a policy, the newest first. The error is an *followup.UnknownPolicyError where there is none.
+func (l *Ledger) PolicyVersions(ctx ctx, name string) (list []PolicyVersion, err error) {
+	err = l.view(ctx, "look for policy "+name, func(t *tx) error {
+		list = list[:0]
+		err := t.each(`SELECT `+policyColumns+` FROM policies p WHERE p.name = ? ORDER BY p.version DESC`, []any{name}, func(scan func(...any) error) error {
+			var v PolicyVersion
+			err := v.scan(scan)
+			list = append(list, v)
+			return err
+		})
+		if err == nil && len(list) == 0 {
+			err = &followup.UnknownPolicyError{Name: name}
+		}
+		return err
+	})
+	return list, err
+}
+
+// PolicyLine is one policy in a list: its current version, and who goes by it.
+type PolicyLine struct {
+	PolicyVersion
+	Open   int `json:"open"`    // open contacts that follow it
+	ToWake int `json:"to_wake"` // those of them that are still to be told of a change
+}
+
+// Policies are the current versions of all policies, by name.
+func (l *Ledger) Policies(ctx ctx) ([]PolicyLine, error) {
+	list := []PolicyLine{}
+	err := l.view(ctx, "list policies", func(t *tx) error {
+		return t.each(`SELECT `+policyColumns+`, (SELECT COUNT(*) FROM contacts c WHERE c.follows = p.name AND c.closed_at = 0),
+				(SELECT COUNT(*) FROM outbox o JOIN contacts c ON c.workflow_id = o.workflow_id WHERE o.kind = 'wake' AND o.body = ? AND c.follows = p.name)
+			FROM policies p WHERE p.version = (SELECT MAX(version) FROM policies q WHERE q.name = p.name) ORDER BY p.name`, []any{bodyReplan},
+			func(scan func(...any) error) error {
+				var line PolicyLine
+				err := line.scan(scan, &line.Open, &line.ToWake)
+				list = append(list, line)
+				return err
+			})
+	})
+	return list, err
+}
+
+// policyOf is the policy by which a contact goes: the newest version of the one that it follows, or else its run's own. A contact that follows
+// a name which the ledger does not have goes by its run's own, too.
+func (t *tx) policyOf(c contact, own followup.Policy) (p followup.Policy, v PolicyVersion, err error) {
+	if c.follows == "" {
+		return own, v, nil
+	}
+	v, found, err := t.policy(c.follows)
+	if err != nil || !found {
+		return own, v, err
+	}
+	return v.Policy, v, nil
+}
+
+// underPolicy is a request under the policy of its contact as it is now.
+func (t *tx) underPolicy(c contact, r followup.ClearanceRequest) (followup.ClearanceRequest, error) {
+	p, v, err := t.policyOf(c, followup.Policy{})
+	if err == nil && v.Version > 0 {
+		r.Rules, r.Lifetime = p.Rules(), time.Duration(p.Lifetime)
+	}
+	return r, err
+}
+
+// Replan says what a contact that waits waits for under its policy as it is now: p, unless the contact follows one that the ledger keeps. What
+// was decided on the attempt of the key is decided anew, as of the moment at which it was decided, and recorded; an empty key asks for the
+// policy alone. Asked again it returns the same. Numbers are those that next_number goes through.
+func (l *Ledger) Replan(ctx ctx, workflowID, key string, p followup.Policy, numbers ...call.Target) (plan followup.Plan, err error) {
+	err = l.update(ctx, part, "replan "+workflowID, func(t *tx) error {
+		plan = followup.Plan{}
+		contact, attempts, err := t.story(workflowID)
+		if err != nil || contact.firstRunID == "" || !contact.closedAt.IsZero() {
+			return err // the next dial is told that the contact has its outcome
+		}
+		p, version, err := t.policyOf(contact, p)
+		if err != nil {
+			return err
+		}
+		if version.Version > 0 {
+			plan.Policy = &version.Policy
+		}
+		if key == "" {
+			return nil
+		}
+		d, err := t.replan(workflowID, key, contact, attempts, p, numbers)
+		plan.Decision = d
+		return err
+	})
+	return plan, err
+}
+
+// replan decides anew on the contact's last attempt; nil: it was not decided yet, or it has ended otherwise since.
+func (t *tx) replan(workflowID, key string, c contact, attempts []call.Attempt, p followup.Policy, numbers []call.Target) (*followup.Decision, error) {
+	row, err := t.known(key)
+	if err != nil || row.decision.Disposition == "" || row.decision.Disposition != row.attempt.Disposition {
+		return nil, err
+	}
+	var decided int64
+	if _, err := t.get(`SELECT COALESCE(MAX(at), 0) FROM decisions WHERE attempt_key = ? AND kind = 'decided'`, []any{key}, &decided); err != nil {
+		return nil, err
+	}
+	request, err := t.request(key)
+	if err != nil {
+		return nil, err
+	}
+	said, err := t.said(workflowID, row.attempt, p)
+	if err != nil {
+		return nil, err
+	}
+	before := row.decision.Decision
+	d := p.Decide(followup.Contact{OpenedAt: c.openedAt, Target: request.To, Numbers: numbers, Attempts: upTo(attempts, row.attempt.N), Results: said}, moment(decided))
+	if d.Same(before) {
+		return &before, nil
+	}
+	if d.Target == nil && before.Target != nil {
+		d.Target = &request.To // back from the next number
+	}
+	row.decision = recordedDecision{row.attempt.Disposition, d}
+	if err := t.store(&row); err != nil {
+		return nil, err
+	}
+	if d.Action == followup.ActionRetry && !d.At.After(t.now) { // it may have its place in the queue already
+		return &d, t.decide(decision{workflowID: workflowID, attemptKey: key, kind: "replanned", reason: d.Reason, rule: d.Rule, until: d.At})
+	}
+	return &d, t.follow(workflowID, row.attempt, d, p, "replanned")
+}
+
+// ChangePolicy lets a contact follow another policy of the ledger, which its claim names, or, where that names none, go by the policy that its
+// run was given now. The words, who has asked for it and why, are logged. A contact that the ledger has not heard of is opened. It returns the
+// policy by which the contact goes. The error is a *followup.UnknownPolicyError where the ledger has none of the name.
+func (l *Ledger) ChangePolicy(ctx ctx, c followup.Claim, given followup.Policy, words string) (p followup.Policy, err error) {
+	err = l.update(ctx, part, "change the policy of "+c.WorkflowID, func(t *tx) error {
+		p = given
+		rule := fmt.Sprintf("policy %s (%s)", p.Name, p.Version())
+		if c.Follows != "" {
+			v, found, err := t.policy(c.Follows)
+			if err != nil {
+				return err
+			}
+			if !found {
+				return &followup.UnknownPolicyError{Name: c.Follows}
+			}
+			p, rule = v.Policy, "policy "+v.String()
+		}
+		if _, refusal, err := t.claim(c, true); err != nil || refusal != nil {
+			return err // the next attempt is told why it is refused
+		}
+		if err := t.exec(`UPDATE contacts SET follows = ? WHERE workflow_id = ?`, c.Follows, c.WorkflowID); err != nil {
+			return err
+		}
+		return t.decide(decision{workflowID: c.WorkflowID, kind: "policy", reason: words, rule: rule})
+	})
+	return p, err
+}

@@ -1,0 +1,102 @@
+package workflows
+
+import (
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"redial/activities"
+	"redial/followup"
+)
+
+// A policy may change under a run: the one that the run was given, by an update, or the one of the ledger that it follows, of which a wake
+// tells. Rules and decisions are the new policy's from then on; what the run waits for already is planned anew here, once.
+
+// Under is the policy by which a run goes.
+type Under struct {
+	Policy  followup.Policy `json:"policy"`
+	Follows string          `json:"follows,omitempty"` // as of Input
+}
+
+func (f *Flow) refuseChange(_ time.Time, s Steering) error {
+	if (s.Policy == nil) == (s.Follows == "") {
+		return errors.New("policy: give either a policy, or the name of one that the ledger keeps")
+	}
+	return nil
+}
+
+// changePolicy takes up another policy. It is checked outside of the flow, for a check depends on presets and zones.
+func (f *Flow) changePolicy(ctx workflow.Context, s Steering) error {
+	c := f.claim(f.to.URI)
+	c.Follows = s.Follows
+	in := activities.ChangePolicyInput{Claim: c, Policy: s.Policy, Targets: f.numbers(), Consent: f.in.Consent, Words: s.words("another policy was given")}
+	var result activities.ChangePolicyResult
+	if err := f.write(ctx, in.Words, activities.NameChangePolicy, in, &result); err != nil {
+		return err
+	}
+	if result.Refused != "" {
+		return temporal.NewApplicationError(result.Refused, "Refused")
+	}
+	f.under, f.given, f.changed = Under{result.Policy, s.Follows}, true, true
+	return nil
+}
+
+// replan asks what the contact waits for under its policy as it is now, and takes that policy up. Where it waits for a retry that the policy
+// has decided on, it does what is decided now; a decision that ends the contact is returned as a *RefusedError. Nil: nothing was decided
+// anew, because it waits for something else.
+func (f *Flow) replan(ctx workflow.Context) (*followup.Decision, error) {
+	f.changed = false
+	in := activities.ReplanInput{WorkflowID: f.info.WorkflowExecution.ID, Policy: f.under.Policy, Notes: f.take()}
+	last := f.Last()
+	if f.planned && !f.settledAfterAll() {
+		in.Key, in.Numbers = last.Key, f.conclusive()
+	}
+	var plan followup.Plan
+	if err := f.write(ctx, "the policy has changed", activities.NameReplan, in, &plan); err != nil {
+		return nil, err
+	}
+	if plan.Policy != nil {
+		f.under.Policy, f.given = *plan.Policy, true
+	}
+	d := plan.Decision
+	if d == nil {
+		return nil, nil
+	}
+	if err := f.follow(ctx, last, *d); err != nil {
+		return nil, err
+	}
+	if d.Final() {
+		return nil, &RefusedError{Refusal: followup.Refusal{Outcome: d.Outcome, Reason: d.Reason, Rule: d.Rule}, told: true}
+	}
+	return d, nil
+}
+
+// replanWait is replan in a wait, which is returned as it is from now on.
+func (f *Flow) replanWait(ctx workflow.Context, h followup.Hold) (followup.Hold, error) {
+	d, err := f.replan(ctx)
+	if err != nil || d == nil {
+		return h, err
+	}
+	f.showRetry(ctx, *d)
+	return *f.status.Wait, nil
+}
+
+// replanCall is replan before a dial. A retry that is due later now is waited for first.
+func (f *Flow) replanCall(ctx workflow.Context, r request) error {
+	d, err := f.replan(ctx)
+	if err != nil || d == nil {
+		return err
+	}
+	if d.At.After(workflow.Now(ctx)) {
+		f.showRetry(ctx, *d)
+		if err := f.rest(ctx, *f.status.Wait, d.Reason, f.newlySettled); err != nil {
+			return err
+		}
+	}
+	if !r.other && f.to != r.dial.To {
+		return errMoved
+	}
+	return nil
+}
