@@ -78,6 +78,11 @@ image: ## build the container image redial:dev, which knows the revision of its 
 bench: need-go devserver clusterserver ## measure the budgets
 	@go run ./internal/bench
 
+# A module of its own, because it drives a browser.
+.PHONY: pictures
+pictures: build devserver ## take the pictures of docs/operating.md anew, in Chromium
+	@cd tools/pictures && go run .
+
 .PHONY: clean
 clean: ## remove what was built; the dev server takes minutes to build again
 	@rm -rf bin coverage.out coverage.html

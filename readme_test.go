@@ -51,6 +51,10 @@ func TestDocumentsNameOnlyCommandsAndFlagsThatExist(t *testing.T) {
 			if code := app.Run(context.Background(), []string{words[0], "--help"}, &help, &help); code != 0 || strings.Contains(help.String(), "unknown command") {
 				t.Errorf("%q: redial %s --help exits with %d", line[0], words[0], code)
 			}
+			if len(words) > 1 && strings.Contains(help.String(), "\n  "+words[1]+" ") { // a command of its own
+				help.Reset()
+				app.Run(context.Background(), []string{words[0], words[1], "--help"}, &help, &help)
+			}
 			for _, word := range words[1:] {
 				if strings.HasPrefix(word, "--") && !strings.Contains(help.String(), word+" ") {
 					t.Errorf("%q: redial %s has no flag %s", line[0], words[0], word)
@@ -161,6 +165,28 @@ func TestDocumentsLinkToWhatExists(t *testing.T) {
 			}
 		}
 	})
+}
+
+// That those which a document shows exist is tested with its links.
+func TestEveryPictureIsShownAndToldToWhoeverCannotSeeIt(t *testing.T) {
+	shown := map[string]bool{}
+	inEachDocument(t, func(t *testing.T, name, text string) {
+		for _, m := range regexp.MustCompile(`!\[([^\]]*)\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
+			shown[filepath.Join(filepath.Dir(name), m[2])] = true
+			if len(m[1]) < 20 {
+				t.Errorf("the text in place of %s is %q: say what is to be seen", m[2], m[1])
+			}
+		}
+	})
+	pictures, err := filepath.Glob("docs/*/*.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pictures {
+		if !shown[p] {
+			t.Errorf("no document shows %s", p)
+		}
+	}
 }
 
 func TestDocumentsNameTestsThatExist(t *testing.T) {

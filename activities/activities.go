@@ -29,6 +29,7 @@ const (
 	NameOptOut   = "OptOut"
 	NameRecheck  = "Recheck"
 	NameLook     = "Look"
+	NameNote     = "Note"
 	NameReplan   = "Replan"
 
 	NameChangePolicy = "ChangePolicy"
@@ -60,7 +61,7 @@ type Ledger interface {
 	Open(ctx context.Context, c followup.Claim) error
 	Look(ctx context.Context, key string) (*call.Attempt, error)
 	Replan(ctx context.Context, workflowID, key string, p followup.Policy, numbers ...call.Target) (followup.Plan, error)
-	ChangePolicy(ctx context.Context, c followup.Claim, given followup.Policy, words string) (followup.Policy, error)
+	ChangePolicy(ctx context.Context, c followup.Claim, given followup.Policy, check func(followup.Policy) error) (followup.Plan, error)
 }
 
 // Gateway places one call. It sends at most one request that could ring a phone, before sendBy or never.
@@ -113,8 +114,9 @@ type DialoutInput struct {
 	// Promised is whether the call was promised for this time: it goes ahead of all others that wait.
 	Promised bool `json:"promised,omitempty"`
 	// Follows is the policy of the ledger by which the contact goes; its rules are looked at in place of Rules and Lifetime.
-	Follows string          `json:"follows,omitempty"`
-	Notes   []followup.Note `json:"notes,omitempty"`
+	Follows        string          `json:"follows,omitempty"`
+	FollowsVersion int             `json:"follows_version,omitempty"` // by which the input was made
+	Notes          []followup.Note `json:"notes,omitempty"`
 }
 
 func (a *Activities) request(in DialoutInput, info activity.Info) followup.ClearanceRequest {
@@ -135,7 +137,10 @@ func (a *Activities) request(in DialoutInput, info activity.Info) followup.Clear
 		First:    in.First,
 		Promised: in.Promised,
 		Follows:  in.Follows,
-		Owner:    fmt.Sprintf("%s/%s/%d", info.WorkflowExecution.RunID, info.ActivityID, info.Attempt),
+
+		FollowsVersion: in.FollowsVersion,
+
+		Owner: fmt.Sprintf("%s/%s/%d", info.WorkflowExecution.RunID, info.ActivityID, info.Attempt),
 	}
 }
 
@@ -370,14 +375,17 @@ type ChangePolicyInput struct {
 	Policy  *followup.Policy  `json:"policy,omitempty"`
 	Targets []call.Target     `json:"targets,omitempty"` // the contact's numbers
 	Consent *followup.Consent `json:"consent,omitempty"`
-	Words   string            `json:"words"` // who has asked for it, and why
+	Notes   []followup.Note   `json:"notes,omitempty"` // who has asked for it, and why; written down when it is done
 }
 
 // ChangePolicyResult is the policy by which the contact goes now, or why it cannot.
 type ChangePolicyResult struct {
-	Policy  followup.Policy `json:"policy,omitzero"`
-	Refused string          `json:"refused,omitempty"`
+	followup.Plan
+	Refused string `json:"refused,omitempty"`
 }
+
+// unfit is a policy that cannot hold for a contact.
+type unfit struct{ error }
 
 // ChangePolicy checks another policy for a contact and writes it down. It changes nothing where that is refused.
 func (a *Activities) ChangePolicy(ctx context.Context, in ChangePolicyInput) (ChangePolicyResult, error) {
@@ -385,21 +393,23 @@ func (a *Activities) ChangePolicy(ctx context.Context, in ChangePolicyInput) (Ch
 	if in.Policy != nil {
 		given = *in.Policy
 	}
-	if in.Claim.Follows == "" {
-		err := given.Validate()
-		if given = given.WithDefaults(); err == nil {
-			err = given.Check(in.Targets, in.Consent)
+	plan, err := a.Ledger.ChangePolicy(ctx, in.Claim, given.WithDefaults(), func(p followup.Policy) error {
+		if err := cmp.Or(given.Validate(), p.Check(in.Targets, in.Consent)); err != nil {
+			return unfit{fmt.Errorf("policy: %w", err)}
 		}
-		if err != nil {
-			return ChangePolicyResult{Refused: "policy: " + err.Error()}, nil
-		}
-	}
-	p, err := a.Ledger.ChangePolicy(ctx, in.Claim, given, in.Words)
+		return nil
+	})
 	var unknown *followup.UnknownPolicyError
-	if errors.As(err, &unknown) {
+	var bad unfit
+	switch {
+	case errors.As(err, &unknown):
 		return ChangePolicyResult{Refused: unknown.Error()}, nil
+	case errors.As(err, &bad):
+		return ChangePolicyResult{Refused: bad.Error()}, nil
+	case err == nil:
+		err = a.note(ctx, in.Claim.WorkflowID, in.Notes)
 	}
-	return ChangePolicyResult{Policy: p}, err
+	return ChangePolicyResult{Plan: plan}, err
 }
 
 // Look returns an attempt as the ledger has it; nil: it was never cleared.
@@ -413,6 +423,17 @@ func (a *Activities) open(ctx context.Context, c *followup.Claim) error {
 		return nil
 	}
 	return a.Ledger.Open(ctx, *c)
+}
+
+// NoteInput is what a flow wants to be known now, and not only with what comes next.
+type NoteInput struct {
+	WorkflowID string          `json:"workflow_id"`
+	Notes      []followup.Note `json:"notes"`
+}
+
+// Note writes notes down, and changes nothing else.
+func (a *Activities) Note(ctx context.Context, in NoteInput) error {
+	return a.note(ctx, in.WorkflowID, in.Notes)
 }
 
 // note writes down what the flow wants to be known.

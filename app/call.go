@@ -75,7 +75,11 @@ func startCall(c *cobra.Command, f callFlags) error {
 	if err != nil {
 		return err
 	}
-	in, err := f.runInput(c.Context(), cfg, c.InOrStdin())
+	policy, err := findPolicy(c.Context(), cfg, f.policy)
+	if err != nil {
+		return err
+	}
+	in, err := f.runInput(c.Context(), policy, c.InOrStdin())
 	if err != nil {
 		return usageError{err}
 	}
@@ -131,8 +135,9 @@ func awaitResult(c *cobra.Command, s starter.Starter, started starter.Call, asJS
 }
 
 // runInput makes a run's input from the flags. All of its errors are the user's.
-func (f callFlags) runInput(ctx context.Context, cfg config.Config, stdin io.Reader) (workflows.Input, error) {
-	in := workflows.Input{ContactID: f.id, Campaign: f.campaign, Caller: f.caller, Trunk: f.trunk, Subject: f.subject}
+func (f callFlags) runInput(ctx context.Context, p workflows.Under, stdin io.Reader) (workflows.Input, error) {
+	in := workflows.Input{ContactID: f.id, Campaign: f.campaign, Caller: f.caller, Trunk: f.trunk, Subject: f.subject,
+		Policy: p.Policy, Follows: p.Follows, FollowsVersion: p.Version}
 	flow, data, err := f.readFlow(ctx, stdin)
 	if err != nil {
 		return in, err
@@ -145,9 +150,6 @@ func (f callFlags) runInput(ctx context.Context, cfg config.Config, stdin io.Rea
 		if err := f.readTargets(&in); err != nil {
 			return in, err
 		}
-	}
-	if in.Policy, in.Follows, err = findPolicy(ctx, cfg, f.policy); err != nil {
-		return in, err
 	}
 	if in.Consent, err = readConsent(f.consent); err != nil {
 		return in, err

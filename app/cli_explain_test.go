@@ -123,7 +123,7 @@ func TestShowAnswersWhySomebodyWasNotCalledYesterday(t *testing.T) {
 			"[reminder: on.busy.retry[0]: 20m, moved by reminder: window (Europe/London)]", "redial call-now moved, redial reschedule moved",
 			"#1 dial no rule forbids the call; the clocks of Europe/London (by the number) [reminder]", "#1 heard failed, detect, 486 Busy Here", "#1 end busy", "#1 decided busy, retry 1 of 3: again at " + day(5)},
 		"paused": {"now since " + day(-2), "it is paused by eva: a complaint is looked into", "redial resume paused", "its next attempt was due at " + day(-2) + " ",
-			"+01:05:00 held paused by eva: a complaint is looked into " + day(0)},
+			"+01:05:00 held paused by eva: a complaint is looked into ── " + day(-1) + ": not called; paused by eva"},
 	} {
 		story := p.must(t, "show", id)
 		for _, words := range says {

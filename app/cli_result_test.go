@@ -28,7 +28,7 @@ func TestASimulatedBotsResultIsOnRecordAndItsURLIsKeptNowhere(t *testing.T) {
 	require.Equal(t, call.Callback, results[0].Said.Kind)
 	require.True(t, results[0].Said.At.After(results[0].At))
 	require.Empty(t, results[0].Note)
-	require.Regexp(t, `#1  result +callback at [-0-9T:.Z]+\n`, s.must(t, "show", "anna"))
+	require.Regexp(t, `#1  result +the bot says: callback at [A-Za-z0-9: ]+\n`, s.must(t, "show", "anna"))
 
 	var metadata map[string]string
 	require.NoError(t, json.Unmarshal(s.gateway.calls(t, anna)[0].Metadata, &metadata))

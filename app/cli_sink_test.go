@@ -10,10 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -138,6 +136,5 @@ func TestASinkThatIsKilledOverAnEscalationIsToldItAgainUnderTheSameID(t *testing
 	eventually(t, "that to be written down", func() bool { return !s.show(t, "anna").Escalation.DeliveredAt.IsZero() })
 	told := sink.told(t, "anna")
 	require.Equal(t, told[0], told[1])
-	require.Less(t, time.Since(s.show(t, "anna").ClosedAt), patience)
-	require.False(t, strings.Contains(s.must(t, "escalations", "list"), "anna"))
+	require.NotContains(t, s.must(t, "escalations", "list"), "anna")
 }

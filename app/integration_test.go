@@ -265,6 +265,7 @@ func TestWithMoreContactsThanLinesEveryLineIsBusyNoneIsOverTheLimitAndNobodyPoll
 		w := at.newWorld(t, worldOptions{maxCalls: fmt.Sprint(lines)})
 		endless := quick()
 		endless.Dial.MaxCall = seconds(600)
+		watcher := w.watch()
 		var calls []starter.Call
 		for i := range contacts {
 			calls = append(calls, w.start(fmt.Sprintf("+120255501%02d", i), "human+never_ends+ring=1s+amd=amd_human_detected", endless))
@@ -287,6 +288,7 @@ func TestWithMoreContactsThanLinesEveryLineIsBusyNoneIsOverTheLimitAndNobodyPoll
 			// A contact that is held is held once, and asks again when it is woken: thirteen events, not a loop of them.
 			require.LessOrEqual(t, len(w.history(c)), 19+13, strings.Join(kinds(w.history(c)), "\n"))
 		}
+		watcher.judge(calls)
 		require.Equal(t, lines, w.simulator.Stats().MaxConcurrent)
 		require.Equal(t, contacts, w.simulator.Stats().Launched)
 	})
@@ -650,6 +652,7 @@ func TestAGatewayThatThrottlesSlowsTheWholeAccountAndIsNotHammered(t *testing.T)
 		// Two requests a second are taken, and a dozen leave together.
 		const contacts = 12
 		w := at.newWorld(t, worldOptions{maxCalls: "12", simulator: simulator.Config{PlainNumbers: true, Speed: 60, RatePerMinute: 2, RetryAfter: true}})
+		watcher := w.watch()
 		var calls []starter.Call
 		for i := range contacts {
 			calls = append(calls, w.start(fmt.Sprintf("+1202%07d", 2000000+i), "human+ring=1s+talk=5s", quick()))
@@ -659,6 +662,7 @@ func TestAGatewayThatThrottlesSlowsTheWholeAccountAndIsNotHammered(t *testing.T)
 			require.Equal(t, call.Outcome(call.Human), r.Outcome)
 			require.Len(t, r.Attempts, 1, "a refusal for the rate costs no attempt")
 		}
+		watcher.judge(calls)
 		stats := w.simulator.Stats()
 		require.Equal(t, contacts, stats.Launched)
 		require.NotZero(t, stats.Refused["rate_limit"], "nothing was throttled")

@@ -63,6 +63,7 @@ func TestWhileTheGatewayIsAwayNothingIsLostNothingDoubledAndThePaceIsKeptOnRetur
 				"KORE_CLIENT_ID": simulator.DefaultClientID, "KORE_CLIENT_SECRET": simulator.DefaultClientSecret, "KORE_CALLER": "+12025550100",
 				"REDIAL_NOTIFY_URL": "http://" + freeAddress(t), "REDIAL_NOTIFY_SECRET": "0123456789abcdef"}})
 		t.Cleanup(func() { gateway.down() })
+		watcher := w.watch()
 		var calls []starter.Call
 		for i := range contacts {
 			calls = append(calls, w.start(fmt.Sprintf("+1202%07d", 2000000+i), "human+ring=5s+talk=20s", quick()))
@@ -84,6 +85,7 @@ func TestWhileTheGatewayIsAwayNothingIsLostNothingDoubledAndThePaceIsKeptOnRetur
 				doubts++
 			}
 		}
+		watcher.judge(calls)
 		require.LessOrEqual(t, doubts, lines)
 		stats := w.simulator.Stats()
 		require.Equal(t, contacts, stats.Launched)

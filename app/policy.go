@@ -36,10 +36,11 @@ Presets are data and no legal advice: verify them with counsel.`,
 			if err != nil {
 				return err
 			}
-			p, _, err := findPolicy(c.Context(), cfg, strings.Join(args, ""))
+			u, err := findPolicy(c.Context(), cfg, strings.Join(args, ""))
 			if err != nil {
-				return usageError{err}
+				return err
 			}
+			p := u.Policy
 			warn(c, p)
 			if asJSON {
 				return printJSON(c.OutOrStdout(), explained{p, usedPresets(p), ceilings(cfg)})

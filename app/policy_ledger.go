@@ -21,36 +21,40 @@ import (
 // inLedger is before the name of a policy that the ledger keeps, where a file might be named.
 const inLedger = "ledger:"
 
-// findPolicy is the policy of a file, or the one that the ledger keeps and a run follows, or the default one where none is named. What it leaves
-// open is filled in, so that what a run was started with stands in its history. All of its errors are the user's.
-func findPolicy(ctx context.Context, cfg config.Config, named string) (p followup.Policy, follows string, err error) {
+// findPolicy is the policy by which a run goes: that of a file, or the one that the ledger keeps under a name, which the run follows, or the
+// default one where none is named. What it leaves open is filled in, so that what a run was started with stands in its history.
+func findPolicy(ctx context.Context, cfg config.Config, named string) (u workflows.Under, err error) {
 	name, kept := strings.CutPrefix(named, inLedger)
 	switch {
 	case named == "":
-		return p.WithDefaults(), "", nil
+		u.Policy = u.Policy.WithDefaults()
+		return u, nil
 	case !kept:
-		p, err = readPolicy(named)
-		return p.WithDefaults(), "", err
+		u.Policy, err = readPolicy(named)
+		u.Policy = u.Policy.WithDefaults()
+		return u, err
 	}
 	l, err := openExisting(ctx, cfg)
 	if err != nil {
-		return p, "", fmt.Errorf("--policy %s: %w", named, err)
+		return u, err
 	}
 	defer l.Close()
 	v, err := l.Policy(ctx, name)
-	if err != nil {
-		return p, "", fmt.Errorf("--policy %.60s: %w", named, err)
+	var unknown *followup.UnknownPolicyError
+	if errors.As(err, &unknown) {
+		return u, usagef("--policy: %w", unknown)
 	}
-	return v.Policy, name, nil
+	return workflows.Under{Policy: v.Policy, Follows: name, Version: v.Version}, err
 }
 
+// readPolicy reads a policy's file. Its errors are the user's.
 func readPolicy(file string) (p followup.Policy, err error) {
 	data, err := readFile(file, followup.MaxPolicySize)
 	if err != nil {
-		return p, fmt.Errorf("--policy: %w", err)
+		return p, usagef("--policy: %w", err)
 	}
 	if p, err = followup.Parse(data); err != nil {
-		return p, fmt.Errorf("--policy %s: %w", file, err)
+		return p, usagef("--policy %s: %w", file, err)
 	}
 	return p, nil
 }
@@ -60,13 +64,13 @@ func givePolicy(c *cobra.Command, cfg config.Config, named string, with *workflo
 	if named == "" {
 		return usagef("--policy is missing: name a file, or %sNAME", inLedger)
 	}
-	p, follows, err := findPolicy(c.Context(), cfg, named)
+	u, err := findPolicy(c.Context(), cfg, named)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
-	warn(c, p)
-	if with.Follows = follows; follows == "" {
-		with.Policy = &p
+	warn(c, u.Policy)
+	if with.Follows = u.Follows; u.Follows == "" {
+		with.Policy = &u.Policy
 	}
 	return nil
 }
@@ -107,6 +111,9 @@ Exit status: 0 done, or it was the newest version already; 1 it failed; 2 wrong 
 				return err
 			}
 			warn(c, p)
+			if preset := p.Rules().ConsentNeeded(); preset != "" {
+				fmt.Fprintf(c.ErrOrStderr(), "redial: warning: %s demands consent: whoever follows the policy without one on record is not called any more\n", preset)
+			}
 			l, err := existingLedger(c)
 			if err != nil {
 				return err
@@ -134,7 +141,7 @@ Exit status: 0 done, or it was the newest version already; 1 it failed; 2 wrong 
 func checkPut(file, by, reason string, pace int) (followup.Policy, error) {
 	p, err := readPolicy(file)
 	if err != nil {
-		return p, usageError{err}
+		return p, err
 	}
 	if reason == "" {
 		return p, usagef("--reason is missing: say why")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"redial/call"
 	"redial/followup"
 	"redial/ledger"
 )
@@ -25,6 +26,7 @@ var waitsFor = map[followup.Reason]string{
 	followup.ReasonPaused:      "somebody has paused it",
 	followup.ReasonRescheduled: "somebody has asked for another time",
 	followup.ReasonFlow:        "its flow waits by its own choice",
+	followup.ReasonPolicy:      "the policy that it follows has changed, and is taken up first",
 }
 
 // print prints the contact for a person: how it stands now, and its story.
@@ -40,6 +42,7 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	switch {
 	case s.Outcome != "":
 		field("outcome", s.ended(c))
+		field("", "it is not called any more")
 	case s.Wait != nil:
 		name := "now"
 		for _, line := range s.present(now, c) {
@@ -49,12 +52,12 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	}
 	s.printRun(field)
 	for _, made := range s.Suppressed {
-		fmt.Fprintln(w, describeSuppression(made))
+		field("barred", barred(made, c))
 	}
 	if s.Escalation != nil {
 		field("people", s.told(c))
 	}
-	fmt.Fprintf(w, "\n%s", s.story(now, c))
+	fmt.Fprintf(w, "\nWhat happened: when, how long after it was opened, in which attempt (#), what, and by which [rule].\n\n%s", s.story(now, c))
 }
 
 // printRun tells what the run itself says, or that it says nothing.
@@ -62,15 +65,31 @@ func (s shown) printRun(field func(name, text string)) {
 	switch {
 	case s.Outcome != "":
 	case s.Run == nil:
-		field("run", "it did not answer: this is what the ledger knows")
+		field("run", "no worker answered just now: this is what the ledger knows")
 	default:
 		field("run", string(s.Run.State))
 	}
 }
 
+// barred is why the contact, or one of its numbers, must not be called.
+func barred(made ledger.Suppression, c clock) string {
+	text := fmt.Sprintf("the %s must not be called, since %s", made.Kind, c.full(made.At))
+	if !made.ExpiresAt.IsZero() {
+		text += " until " + c.full(made.ExpiresAt)
+	}
+	return fmt.Sprintf("%s: %s  [%s]", text, plainLine(made.Reason), plainLine(made.Source))
+}
+
+// endings say what outcomes mean that are no dispositions.
+var endings = map[call.Outcome]string{
+	call.OutcomeExhausted: " (the policy allows no further attempt)", call.OutcomeEscalated: " (it was left to people)",
+	call.OutcomeSuppressed: " (it must not be called)", call.OutcomeOptedOut: " (the person does not want to be called)",
+	call.OutcomeExpired: " (there was no time left to call it)", call.OutcomeCanceled: " (somebody has stopped it)",
+}
+
 // ended is how the contact ended, and why.
 func (s shown) ended(c clock) string {
-	return fmt.Sprintf("%s, %s, after %s%s  [%s]", s.Outcome, c.full(s.ClosedAt), counting(len(s.Attempts), "attempt"), s.because(), plainLine(s.Rule))
+	return fmt.Sprintf("%s%s, %s, after %s%s  [%s]", s.Outcome, endings[s.Outcome], c.full(s.ClosedAt), counting(len(s.Attempts), "attempt"), s.because(), plainLine(s.Rule))
 }
 
 // because is why the contact ended as it did, where its outcome does not say so itself.
@@ -102,7 +121,7 @@ func (s shown) present(now time.Time, c clock) []string {
 	if h.Reason == followup.ReasonPaused {
 		return s.pausedNow(h, now, c)
 	}
-	why := fmt.Sprintf("because %s (%s),", waitsFor[h.Reason], h.Reason)
+	why := fmt.Sprintf("because %s (%s)%s,", waitsFor[h.Reason], h.Reason, s.decision(h))
 	rule := fmt.Sprintf("under the rule [%s]", plainLine(h.Rule))
 	if s.overdue(now) {
 		return []string{
@@ -114,7 +133,34 @@ func (s shown) present(now time.Time, c clock) []string {
 		lines[2] += ","
 		lines = append(lines, e)
 	}
+	if last := s.doubted(); last > 0 && h.Reason != followup.ReasonCall {
+		lines[len(lines)-1] += ","
+		lines = append(lines, fmt.Sprintf("or until it is heard after all what came of attempt %d, or somebody settles that: redial attempt resolve", last))
+	}
+	if s.Run != nil && s.Run.Paused != "" { // a call that goes on all the same
+		lines[len(lines)-1] += ";"
+		lines = append(lines, fmt.Sprintf("nothing follows the call: it is %s, until somebody resumes it: redial resume %s", plainLine(s.Run.Paused), s.id()))
+	}
 	return lines
+}
+
+// decision is what the policy has made of the last attempt, where the contact waits for what it has decided.
+func (s shown) decision(h followup.Hold) string {
+	if d := s.before(followup.ReasonPaused); h.Reason == followup.ReasonRetry && d != nil && d.Rule == h.Rule && d.Reason != string(h.Reason) {
+		return ": " + plainLine(d.Reason)
+	}
+	return ""
+}
+
+// doubted is the number of the last attempt, if it is in doubt; 0: it is not.
+func (s shown) doubted() int {
+	if len(s.Attempts) == 0 {
+		return 0
+	}
+	if last := s.Attempts[len(s.Attempts)-1]; last.State == call.StateUnknown {
+		return last.N
+	}
+	return 0
 }
 
 // until says until when it waits, and what follows.

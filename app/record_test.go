@@ -110,6 +110,28 @@ func TestRecordHistoriesOfSteering(t *testing.T) {
 	w.save("opted-out-while-asleep", out)
 }
 
+// TestRecordHistoriesOfSteeringInACall records what people ask of a run while a call is under way.
+func TestRecordHistoriesOfSteeringInACall(t *testing.T) {
+	if !*record {
+		t.Skip("only with -record")
+	}
+	w := newWorld(t, worldOptions{})
+	in, p := situations["in a call"], talkative()
+	p.On[call.Busy] = slowly().On[call.Busy]
+	const number = "+12025550114"
+	c := w.start(number, "human+never_ends+lost,human+ring=1s", p)
+	w.notifyURL(number)
+	for _, update := range []string{workflows.UpdatePause, workflows.UpdateResume, workflows.UpdatePause} {
+		w.steer(c, update, workflows.Steering{Reason: "a complaint"})
+	}
+	w.landed(in, number)
+	w.awaitWait(c, followup.ReasonPaused)
+	for _, update := range []string{workflows.UpdateResume, workflows.UpdateCallNow} {
+		w.steer(c, update, workflows.Steering{})
+	}
+	w.save("paused-in-a-call", c)
+}
+
 // save waits for a run's end and writes its history.
 func (w *world) save(name string, c starter.Call) {
 	w.t.Helper()

@@ -5,10 +5,14 @@ import (
 	"flag"
 	"fmt"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/workflow"
 
@@ -129,7 +133,13 @@ var actions = map[string]func(w *world, in string, s situation, c starter.Call, 
 			w.refuses(c, workflows.UpdatePause, workflows.Steering{}, "it is paused by the test already")
 			return
 		}
-		w.steer(c, workflows.UpdatePause, workflows.Steering{Reason: "a complaint"})
+		const paused = "paused by the test: a complaint"
+		status := w.steer(c, workflows.UpdatePause, workflows.Steering{Reason: "a complaint"})
+		contact, err := w.ledger.Show(w.t.Context(), c.WorkflowID)
+		require.NoError(w.t, err)
+		require.Equal(w.t, paused, contact.Decisions[len(contact.Decisions)-1].Reason, "it is told at once, whatever is in the air")
+		require.Contains(w.t, strings.Join(shown{contact, &status}.present(time.Now(), clock{zone: time.UTC}), " "), map[bool]string{
+			true: "nothing follows the call: it is " + paused, false: "it is not called until somebody resumes it"}[s.air])
 		w.landed(s, number)
 		w.awaitWait(c, followup.ReasonPaused)
 		require.Equal(w.t, 1, w.placed(number))
@@ -402,4 +412,53 @@ func TestAnOptOutStopsEveryFlowThatWaitsToCallTheNumberWithinSeconds(t *testing.
 		require.Less(t, took, 10*time.Second+time.Duration(len(calls))*50*time.Millisecond, "a dev server ends some dozens of runs a second")
 		require.Equal(t, before, w.placed(number))
 	})
+}
+
+// While people are being told, a contact has its outcome, whoever has decided on it. Here that takes long: what tells them waits for its
+// task queue, which an operator has stopped.
+func TestWhilePeopleAreToldAContactIsNotSteeredAnyMore(t *testing.T) {
+	inEach(t, func(t *testing.T, at topology) {
+		own := define("Own", func(ctx workflow.Context, f *workflows.Flow) error {
+			if _, err := f.Call(ctx); err != nil {
+				return err
+			}
+			return f.Escalate(ctx, "somebody has to look at it")
+		})
+		w := at.newWorld(t, worldOptions{flows: []workflows.Definition{own}})
+		escalates := quick()
+		escalates.On[call.Busy] = followup.Rule{Do: followup.VerbEscalate}
+		w.limitActivities(&taskqueuepb.RateLimit{})
+		by := map[string]starter.Call{"its policy": w.start("+12025550101", "busy+ring=1s", escalates),
+			"its flow": w.flow(own, "anna", w.script("+12025550102", "busy+ring=1s"))}
+		for who, c := range by {
+			w.awaitState(c, workflows.StateEscalating)
+			for update := range actions {
+				t.Run(update+", escalated by "+who, func(t *testing.T) {
+					one := *w
+					one.t = t
+					one.refuses(c, update, workflows.Steering{At: time.Now().Add(time.Hour)}, "the contact has its outcome: escalated")
+				})
+			}
+		}
+		w.limitActivities(nil)
+		for _, c := range by {
+			r := w.result(c)
+			require.Equal(t, call.OutcomeEscalated, r.Outcome)
+			require.Len(t, r.Attempts, 1)
+			shown, err := w.ledger.Show(t.Context(), c.WorkflowID)
+			require.NoError(t, err)
+			require.NotNil(t, shown.Escalation)
+			require.Empty(t, shown.Suppressed)
+		}
+		require.Equal(t, 2, w.simulator.Stats().Launched)
+	})
+}
+
+// limitActivities limits how many light activities may start in a second, as temporal task-queue config set does; nil: there is no limit.
+func (w *world) limitActivities(limit *taskqueuepb.RateLimit) {
+	w.t.Helper()
+	_, err := w.client.WorkflowService().UpdateTaskQueueConfig(w.t.Context(), &workflowservice.UpdateTaskQueueConfigRequest{
+		Namespace: "default", TaskQueue: workflows.TaskQueue, TaskQueueType: enumspb.TASK_QUEUE_TYPE_ACTIVITY,
+		UpdateQueueRateLimit: &workflowservice.UpdateTaskQueueConfigRequest_RateLimitUpdate{RateLimit: limit}})
+	require.NoError(w.t, err)
 }

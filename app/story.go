@@ -39,11 +39,12 @@ const (
 	kindEnd     = "end"
 	kindHeld    = "held"
 	kindNote    = "note"
+	kindResult  = "result"
 	kindOutcome = "outcome"
 )
 
 // inOrder puts what happened at the same moment into the order in which one follows from the other.
-var inOrder = []string{kindDial, kindHeard, kindAnswer, "no call", "in doubt", kindEnd, "result"}
+var inOrder = []string{kindDial, kindHeard, kindAnswer, "no call", "in doubt", kindEnd, kindResult}
 
 // rank is the place among what happened at the same moment.
 func (h happening) rank() int {
@@ -61,13 +62,58 @@ func (s shown) story(now time.Time, c clock) string {
 	all := slices.Concat(s.decided(), s.heard(), s.attempted(), s.people())
 	slices.SortStableFunc(all, func(a, b happening) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.rank(), b.rank())) })
 	l := timeline.New(s.OpenedAt, c.zone)
-	for _, h := range inShorter(all) {
+	all = inShorter(all)
+	if s.Outcome == "" && s.Wait != nil { // so that a day on which nothing happened is seen to have been waited through
+		all = append(all, happening{at: now, kind: "now", text: still(s.wait().Reason)})
+	}
+	var doing happening
+	for i, h := range all {
+		if i > 0 && all[i-1].kind != kindOutcome {
+			idle(l, c.zone, doing, all[i-1].at, h.at)
+		}
+		if h.begins() {
+			doing = h
+		}
 		l.Add(h.at, h.n, h.kind, h.words(l))
 	}
-	if s.Outcome == "" && s.Wait != nil { // so that a day on which nothing happened is seen to have been waited through
-		l.Add(now, 0, "now", fmt.Sprintf("it still waits (%s)", s.wait().Reason))
-	}
 	return l.String()
+}
+
+func still(reason followup.Reason) string {
+	if reason == followup.ReasonCall {
+		return "the attempt is still under way (in_call)"
+	}
+	return fmt.Sprintf("it still waits (%s)", reason)
+}
+
+// begins tells whether the contact does something else from then on: it calls, or it waits.
+func (h happening) begins() bool {
+	return h.kind == kindDial || h.kind == kindHeld || !h.until.IsZero() && h.kind != kindResult
+}
+
+// idle says of whole days on which nothing happened why the contact was not called on them.
+func idle(l *timeline.Timeline, zone *time.Location, doing happening, from, to time.Time) {
+	y, m, d := from.In(zone).Date()
+	first, after := time.Date(y, m, d+1, 0, 0, 0, 0, zone), to.In(zone)
+	last := time.Date(after.Year(), after.Month(), after.Day()-1, 0, 0, 0, 0, zone)
+	if last.Before(first) {
+		return
+	}
+	const day = "Mon 2 Jan"
+	days := first.Format(day)
+	if last.After(first) {
+		days += " to " + last.Format(day)
+	}
+	why := doing.words(l)
+	switch {
+	case doing.kind == kindDial:
+		why = "an attempt was under way"
+	case !doing.until.IsZero() && doing.until.Before(first):
+		why = "its wait was over at " + l.Moment(doing.until, from) + ", and no worker went on with it"
+	case doing.kind != kindHeld:
+		why = waitsFor[followup.ReasonRetry] + " (retry): " + why
+	}
+	l.Between(days + ": not called; " + why)
 }
 
 // inShorter leaves out what says nothing that the line before does not: the same wait again, and the note of a pause that is shown as a
@@ -96,6 +142,8 @@ func (h happening) words(l *timeline.Timeline) string {
 	case h.until.IsZero():
 	case h.kind == kindHeld:
 		text += ", until " + l.Moment(h.until, h.at)
+	case h.kind == kindResult:
+		text += " at " + l.Moment(h.until, h.at)
 	default:
 		text += ": again at " + l.Moment(h.until, h.at)
 	}
@@ -175,17 +223,15 @@ func (s shown) heard() (list []happening) {
 		list = append(list, happening{at: n.At, n: attemptOf(n.AttemptKey), kind: kindHeard, text: reported(n.Raw) + remark(n.Note)})
 	}
 	for _, r := range s.Results {
-		text := "not understood: " + compact(r.Raw)
+		h := happening{at: r.At, n: attemptOf(r.AttemptKey), kind: kindResult, text: "not understood: " + compact(r.Raw)}
 		if r.Said != nil {
-			text = string(r.Said.Kind)
-			if !r.Said.At.IsZero() {
-				text += " at " + r.Said.At.Format(time.RFC3339)
-			}
+			h.text, h.until = "the bot says: "+string(r.Said.Kind), r.Said.At
 			if len(r.Said.Data) > 0 {
-				text += " " + compact(string(r.Said.Data))
+				h.text += " " + compact(string(r.Said.Data))
 			}
 		}
-		list = append(list, happening{at: r.At, n: attemptOf(r.AttemptKey), kind: "result", text: text + remark(r.Note)})
+		h.text += remark(r.Note)
+		list = append(list, h)
 	}
 	return list
 }
@@ -238,13 +284,33 @@ func (s shown) attempted() (list []happening) {
 		case a.State == call.StateNotPlaced:
 			kind = "no call"
 		case a.State == call.StateUnknown:
-			kind = "in doubt"
+			kind, at = "in doubt", cmp.Or(s.decidedAt(a.Key), at)
 		case a.Disposition == "":
 			continue // it is under way
 		}
-		list = append(list, happening{at: time.UnixMicro(at).UTC(), n: a.N, kind: kind, text: describeAttempt(a)})
+		list = append(list, happening{at: time.UnixMicro(at).UTC(), n: a.N, kind: kind, text: describeAttempt(a) + meaning(a.Disposition)})
 	}
 	return list
+}
+
+// meanings are of dispositions whose names say too little.
+var meanings = map[call.Disposition]string{
+	call.Silent:       "it was answered, and nobody spoke",
+	call.Undecided:    "it was answered, and nobody can tell whether by a person",
+	call.AMDFailed:    "it was answered, and machine detection failed",
+	call.Answered:     "it was answered, and nobody looked whether by a person",
+	call.Unwanted:     "the person rejects such calls",
+	call.Blocked:      "a carrier on the way took it for an unwanted call",
+	call.TrunkError:   "a fault of the trunk: no phone rang",
+	call.NetworkError: "a fault of the network: no phone rang",
+	call.Unknown:      "the phone may have rung, and nobody knows what came of it",
+}
+
+func meaning(d call.Disposition) string {
+	if meanings[d] == "" {
+		return ""
+	}
+	return "; " + meanings[d]
 }
 
 func later(a, b time.Time) time.Time {
@@ -260,6 +326,14 @@ func micro(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMicro()
+}
+
+// decidedAt is when it was decided what follows an attempt; 0: it was not.
+func (s shown) decidedAt(key string) int64 {
+	if i := slices.IndexFunc(s.Decisions, func(d ledger.Decision) bool { return d.Kind == "decided" && d.AttemptKey == key }); i >= 0 {
+		return s.Decisions[i].At.UnixMicro()
+	}
+	return 0
 }
 
 func (s shown) wasCleared(key string) bool {

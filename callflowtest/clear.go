@@ -39,7 +39,12 @@ func (l *Ledger) Clear(_ context.Context, r followup.ClearanceRequest) (followup
 		h := followup.Hold{Reason: followup.ReasonCall, Rule: "the last attempt has ended after all, and is decided on first", Until: l.now().Add(settleFor)}
 		return followup.Clearance{Held: &h}, l.hold(c, r, h)
 	}
-	if p, followed := l.policyOf(c, followup.Policy{}); followed {
+	p, version := l.policyOf(c, followup.Policy{})
+	if version > 0 && version != r.FollowsVersion {
+		h := l.stale(c, version, r)
+		return followup.Clearance{Held: &h}, nil
+	}
+	if version > 0 {
 		r.Rules, r.Lifetime = p.Rules(), time.Duration(p.Lifetime)
 	}
 	f := l.count(r, c)

@@ -140,6 +140,7 @@ func (l *Ledger) Wait(_ context.Context, r followup.Claim, h followup.Hold) erro
 	if err != nil || refusal != nil || !c.closedAt.IsZero() {
 		return err // the next attempt is told why it is refused
 	}
+	l.quit(c.WorkflowID)
 	c.wait = h
 	l.decide(c.WorkflowID, Decided{Kind: "held", Reason: string(h.Reason), Rule: h.Rule, Until: h.Until})
 	return nil

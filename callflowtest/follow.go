@@ -38,11 +38,11 @@ func (l *Ledger) PutPolicy(_ context.Context, p followup.Policy, every time.Dura
 }
 
 // policyOf is the policy by which a contact goes: the one that it follows, or else its run's own.
-func (l *Ledger) policyOf(c *contact, own followup.Policy) (p followup.Policy, followed bool) {
+func (l *Ledger) policyOf(c *contact, own followup.Policy) (p followup.Policy, version int) {
 	if v, found := l.policies[c.Follows]; found && c.Follows != "" {
-		return v.Policy, true
+		return v.Policy, v.version
 	}
-	return own, false
+	return own, 0
 }
 
 // Replan says what a contact that waits waits for under its policy as it is now. An empty key asks for the policy alone.
@@ -50,32 +50,33 @@ func (l *Ledger) Replan(_ context.Context, workflowID, key string, p followup.Po
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.contacts[workflowID]
-	if c == nil || !c.closedAt.IsZero() {
+	if c == nil {
 		return plan, nil
 	}
-	p, followed := l.policyOf(c, p)
-	if followed {
-		plan.Policy = &p
+	p, version := l.policyOf(c, p)
+	if version > 0 {
+		plan.Policy, plan.Version = &p, version
 	}
-	if key == "" {
-		return plan, nil
+	if a := l.attempts[key]; a != nil && a.decidedOn != "" && a.decidedOn == a.Disposition {
+		plan.Decision = l.replan(c, a, p, numbers)
 	}
-	a, err := l.known(key)
-	if err != nil || a.decidedOn == "" || a.decidedOn != a.Disposition {
-		return plan, err
-	}
-	plan.Decision = l.replan(c, a, p, numbers)
 	return plan, nil
 }
 
 func (l *Ledger) replan(c *contact, a *attempt, p followup.Policy, numbers []call.Target) *followup.Decision {
 	before := a.decision
-	d := p.Decide(c.story(a, p, numbers), a.decidedAt)
-	if d.Same(before) {
+	switch {
+	case !c.closedAt.IsZero() && before.Final():
 		return &before
+	case !c.closedAt.IsZero():
+		return nil
 	}
+	d := p.Decide(c.story(a, p, numbers), a.decidedAt)
 	if d.Target == nil && before.Target != nil {
 		d.Target = &a.request.To // back from the next number
+	}
+	if d.Same(before) {
+		return &before
 	}
 	a.decision = d
 	l.store(a)
@@ -87,23 +88,35 @@ func (l *Ledger) replan(c *contact, a *attempt, p followup.Policy, numbers []cal
 	return &d
 }
 
-// ChangePolicy lets a contact follow another policy, which its claim names, or, where that names none, go by the one that is given.
-func (l *Ledger) ChangePolicy(_ context.Context, r followup.Claim, given followup.Policy, words string) (followup.Policy, error) {
+// ChangePolicy lets a contact follow another policy, which its claim names, or, where that names none, go by the one that is given, unless the
+// check refuses it.
+func (l *Ledger) ChangePolicy(_ context.Context, r followup.Claim, given followup.Policy, check func(followup.Policy) error) (followup.Plan, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p, rule := given, fmt.Sprintf("policy %s (%s)", given.Name, given.Version())
+	plan := followup.Plan{Policy: &given}
 	if r.Follows != "" {
 		v, found := l.policies[r.Follows]
 		if !found {
-			return p, &followup.UnknownPolicyError{Name: r.Follows}
+			return plan, &followup.UnknownPolicyError{Name: r.Follows}
 		}
-		p, rule = v.Policy, fmt.Sprintf("policy %s, version %d", r.Follows, v.version)
+		plan.Policy, plan.Version = &v.Policy, v.version
+	}
+	if err := check(*plan.Policy); err != nil {
+		return plan, err
 	}
 	c, refusal, err := l.claim(r, true)
-	if err != nil || refusal != nil {
-		return p, err
+	if err == nil && refusal == nil {
+		c.Follows = r.Follows
 	}
-	c.Follows = r.Follows
-	l.decide(c.WorkflowID, Decided{Kind: "policy", Reason: words, Rule: rule})
-	return p, nil
+	return plan, err
+}
+
+// stale holds a contact that asks under another version of the policy that it follows than the newest.
+func (l *Ledger) stale(c *contact, version int, r followup.ClearanceRequest) followup.Hold {
+	h := followup.Hold{Reason: followup.ReasonPolicy, Rule: fmt.Sprintf("policy %s, version %d holds now", c.Follows, version),
+		Until: l.now().Add(settleFor), Event: "its run has taken that up"}
+	l.owe(Delivery{WorkflowID: c.WorkflowID, Wake: true, Replan: true, Due: l.now()})
+	c.wait = h
+	l.decide(c.WorkflowID, Decided{N: r.N, Kind: "held", Reason: string(h.Reason), Rule: h.Rule, Until: h.Until})
+	return h
 }

@@ -3,6 +3,7 @@ package callflowtest_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -114,6 +115,9 @@ func (b *books) clear() {
 	n := max(1, b.opened[contact]+rapid.IntRange(0, 1).Draw(b.t, "next"))
 	r := b.ask(contact, n)
 	r.Others = rapid.Bool().Draw(b.t, "others")
+	if v, err := b.disk.Policy(ctx, "kept"); err == nil && rapid.IntRange(0, 4).Draw(b.t, "stale") > 0 {
+		r.FollowsVersion = v.Version
+	}
 	if rapid.IntRange(0, 9).Draw(b.t, "another run") == 0 {
 		r.FirstRunID = "another run"
 		r.Key = call.AttemptKey(r.WorkflowID, r.FirstRunID, n)
@@ -263,8 +267,14 @@ func (b *books) putPolicy() {
 func (b *books) changePolicy() {
 	claim, given := b.ask(b.contact(), 1).Claim(), rapid.SampledFrom(kept).Draw(b.t, "given").WithDefaults()
 	claim.Follows = rapid.SampledFrom([]string{"", "kept", "another"}).Draw(b.t, "follows")
-	inMemory, errMemory := b.memory.ChangePolicy(ctx, claim, given, "given by anna")
-	onDisk, errDisk := b.disk.ChangePolicy(ctx, claim, given, "given by anna")
+	check := func(p followup.Policy) error {
+		if p.Lifetime == kept[1].Lifetime {
+			return errors.New("it is refused")
+		}
+		return nil
+	}
+	inMemory, errMemory := b.memory.ChangePolicy(ctx, claim, given, check)
+	onDisk, errDisk := b.disk.ChangePolicy(ctx, claim, given, check)
 	b.same(nil, nil, errMemory, errDisk)
 	if errDisk == nil {
 		b.same(inMemory, onDisk, nil, nil)

@@ -180,6 +180,6 @@ func (k *Kit) activities(turns *turns) map[string]any {
 	maps.Copy(all, map[string]any{activities.NameDialout: desk.Dialout, activities.NameConclude: desk.Conclude,
 		activities.NameGiveUp: desk.GiveUp, activities.NameFinish: desk.Finish, activities.NameEscalate: desk.Escalate,
 		activities.NameHold: desk.Hold, activities.NameOptOut: desk.OptOut, activities.NameLook: desk.Look, activities.NameRecheck: desk.Recheck,
-		activities.NameReplan: desk.Replan, activities.NameChangePolicy: desk.ChangePolicy})
+		activities.NameNote: desk.Note, activities.NameReplan: desk.Replan, activities.NameChangePolicy: desk.ChangePolicy})
 	return all
 }

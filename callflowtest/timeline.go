@@ -24,7 +24,6 @@ const (
 	KindResult    Kind = "result"    // the bot said what came of it
 	KindDecided   Kind = "decided"   // the policy was asked
 	KindReplanned Kind = "replanned" // the policy was asked anew, because it has changed
-	KindPolicy    Kind = "policy"    // the run was given another policy
 	KindHeld      Kind = "held"      // a wait, with its reason, its rule and its end
 	KindWake      Kind = "wake"      // a wait ended before its time
 	KindNote      Kind = "note"      // the flow's own words

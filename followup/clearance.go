@@ -26,6 +26,7 @@ const (
 	ReasonPaused      Reason = "paused"              // somebody has paused it
 	ReasonRescheduled Reason = "rescheduled"         // somebody has asked for another time
 	ReasonFlow        Reason = "flow"                // a wait that the flow has chosen itself; the rule says why
+	ReasonPolicy      Reason = "policy"              // the policy that it follows has changed, and is taken up first
 )
 
 // ErrLost says that a ledger does not know an attempt that was recorded. It was replaced by an older one: restored, or taken over by a
@@ -87,6 +88,8 @@ type ClearanceRequest struct {
 	Promised bool `json:"promised,omitempty"`
 	// Follows is as of Claim. It counts for a contact that the ledger has not heard of.
 	Follows string `json:"follows,omitempty"`
+	// FollowsVersion is the version of that policy by which the request was made.
+	FollowsVersion int `json:"follows_version,omitempty"`
 }
 
 // Claim is the contact that the request is made for.
@@ -254,14 +257,14 @@ func (f Facts) suppression() *Refusal {
 func (f Facts) hold() *Hold {
 	switch {
 	case f.Now.Before(f.PausedUntil):
-		h := &Hold{Reason: f.PausedFor, Rule: pauses[f.PausedFor], Until: f.turn(f.PausedUntil), Event: "requests get through again", Queued: true}
+		h := &Hold{Reason: f.PausedFor, Rule: pauses[f.PausedFor], Until: f.turn(f.PausedUntil), Event: "the account's pause is over and its turn has come", Queued: true}
 		if f.PausedFor == ReasonUnreachable && f.PausedUntil.Sub(f.Now) <= shortPause {
 			h.Until, h.Queued = f.PausedUntil, false
 		}
 		return h
 	case f.Failing && (f.Probing || f.LinesReserved > 0):
 		return &Hold{Reason: f.PausedFor, Rule: "one request at a time until one gets through", Until: f.turn(f.Now.Add(Outage(2))),
-			Event: "a request gets through", Queued: true}
+			Event: "a request gets through, or its turn to try has come", Queued: true}
 	case f.Now.Before(f.NumberUntil):
 		return &Hold{Reason: ReasonNumber, Rule: "one call at a time to a number", Until: f.NumberUntil, Event: "the other call ends", Queued: true}
 	case f.Now.Before(f.KeptUntil):
@@ -271,10 +274,10 @@ func (f Facts) hold() *Hold {
 		return &Hold{Reason: ReasonNumber, Rule: "another contact waits for this number first", Until: later(f.turn(f.Now), f.Now.Add(time.Minute)),
 			Event: "the other contact has had its turn", Queued: true}
 	case f.Lines > 0 && f.LinesUsed+f.LinesReserved >= f.Lines:
-		return &Hold{Reason: ReasonLinesBusy, Rule: fmt.Sprintf("at most %d calls at the same time (REDIAL_MAX_CALLS)", f.Lines),
+		return &Hold{Reason: ReasonLinesBusy, Rule: fmt.Sprintf("at most %s at the same time (REDIAL_MAX_CALLS)", amount(f.Lines, "call")),
 			Until: f.turn(f.LinesUntil), Event: "a call ends", Queued: true}
 	case f.Rate > 0 && f.RateUsed+f.LinesReserved >= f.Rate:
-		return &Hold{Reason: ReasonRate, Rule: fmt.Sprintf("at most %d dials in %s (REDIAL_DIAL_RATE)", f.Rate, f.Window),
+		return &Hold{Reason: ReasonRate, Rule: fmt.Sprintf("at most %s in %s (REDIAL_DIAL_RATE)", amount(f.Rate, "dial"), f.Window),
 			Until: f.turn(f.NextRateAt), Event: "a dial leaves the window", Queued: true}
 	}
 	return nil

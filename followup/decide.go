@@ -43,6 +43,7 @@ func (d Decision) Same(as Decision) bool {
 // Plan is what a policy that has changed makes of a contact that waits.
 type Plan struct {
 	Policy   *Policy   `json:"policy,omitempty"`   // the newest version of the one that the contact follows; nil: its run's own holds
+	Version  int       `json:"version,omitempty"`  // of Policy, in the ledger
 	Decision *Decision `json:"decision,omitempty"` // what follows its last attempt; nil: nothing was decided on that
 }
 

@@ -56,7 +56,13 @@ func DateOf(t time.Time) Date {
 	return Date{y, m, d}
 }
 
-func (d Date) next() Date { return DateOf(time.Date(d.Year, d.Month, d.Day+1, 12, 0, 0, 0, time.UTC)) }
+func (d Date) next() Date { return DateOf(d.noon().AddDate(0, 0, 1)) }
+
+func (d Date) before(other Date) bool { return d.noon().Before(other.noon()) }
+
+func (d Date) weekday() time.Weekday { return d.noon().Weekday() }
+
+func (d Date) noon() time.Time { return time.Date(d.Year, d.Month, d.Day, 12, 0, 0, 0, time.UTC) }
 
 // begins is the first moment of the day in a zone: where the clock goes forward at midnight, the day has none.
 func (d Date) begins(zone *time.Location) time.Time {

@@ -80,7 +80,15 @@ func (l Limit) String() string {
 	if l.Per.Day {
 		per = "on a day"
 	}
-	return fmt.Sprintf("at most %d calls %s to a %s", l.Calls, per, l.By.orNumber())
+	return fmt.Sprintf("at most %s %s to a %s", amount(l.Calls, "call"), per, l.By.orNumber())
+}
+
+// amount is a number of things.
+func amount(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // inWords is a length of time that nobody takes for a calendar day.

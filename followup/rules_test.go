@@ -213,10 +213,10 @@ func TestWhatNeverAllowsACallIsNamed(t *testing.T) {
 		rules        Rules
 		reason, rule string
 	}{
-		{Rules{Limits: []Limit{{Calls: 1, Per: Span{For: Duration(7 * day)}}}}, "a limit allows no further call within the contact's lifetime", "at most 1 calls in any 7 days"},
+		{Rules{Limits: []Limit{{Calls: 1, Per: Span{For: Duration(7 * day)}}}}, "a limit allows no further call within the contact's lifetime", "at most 1 call in any 7 days"},
 		{Rules{Quiet: []Quiet{{After: EventConversation, For: Duration(7 * day)}}}, "a time without calls lasts beyond the contact's lifetime", "for 7 days after a conversation"},
 		{Rules{Window: Window{Days: map[string][]Hours{"sun": hours(9, 20)}}}, "the calling window does not open within the contact's lifetime", ": window (Europe/London)"},
-		{Rules{Window: Window{Days: daily(9, 20)}, Limits: []Limit{{Calls: 1, Per: Span{For: Duration(7 * day)}}}}, "a limit allows no further call within the contact's lifetime", "at most 1 calls"},
+		{Rules{Window: Window{Days: daily(9, 20)}, Limits: []Limit{{Calls: 1, Per: Span{For: Duration(7 * day)}}}}, "a limit allows no further call within the contact's lifetime", "at most 1 call "},
 	} {
 		f.Rules = c.rules
 		_, refusal := Clear(f)

@@ -185,10 +185,12 @@ func (o opening) next(t, horizon time.Time, ring time.Duration) (open Interval, 
 		for _, c := range o.clocks {
 			i, found := c.schedule.next(c.zone, at, horizon)
 			if !found {
-				return open, cmp.Or(rule, c.name()), false
+				return open, cmp.Or(rule, c.closed(at, horizon)), false
 			}
 			if i.Start.After(at) || i.End.Sub(at) < ring {
-				rule = cmp.Or(rule, c.name())
+				if rule == "" {
+					rule = c.closed(at, i.Start)
+				}
 			}
 			open.Start = later(open.Start, i.Start)
 			if i.End.Before(open.End) {
@@ -207,7 +209,22 @@ func (o opening) next(t, horizon time.Time, ring time.Duration) (open Interval, 
 	return open, rule, false
 }
 
-func (c clock) name() string { return fmt.Sprintf("%s (%s)", c.rule, c.zone) }
+// closed names the rule by which it is closed from one time up to another, with the first holidays of that time on which it would have
+// been open.
+func (c clock) closed(from, to time.Time) string {
+	const most = 3
+	text := fmt.Sprintf("%s (%s)", c.rule, c.zone)
+	var closed []string
+	for d, end := DateOf(from.In(c.zone)), DateOf(to.In(c.zone)); c.schedule.Closed != nil && len(closed) < most && d.before(end); d = d.next() {
+		if c.schedule.Closed(d) && len(c.schedule.Week[d.weekday()]) > 0 {
+			closed = append(closed, d.String())
+		}
+	}
+	if len(closed) > 0 {
+		text += ", closed on " + strings.Join(closed, ", ")
+	}
+	return text
+}
 
 // DayPart is a part of the day: people who were not there in one are called in another.
 type DayPart int

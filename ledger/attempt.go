@@ -27,26 +27,35 @@ type recordedDecision struct {
 	Decision    followup.Decision `json:"decision"`
 }
 
-const attemptWhere = `SELECT attempt, workflow_id, owner, sends, resend, line_until, rate_until, mid_call, decision, key FROM attempts WHERE key `
+// keptAttempt is an attempt that was read ahead.
+type keptAttempt struct {
+	row   attemptRow
+	found bool
+}
+
+const (
+	attemptColumns = `attempt, workflow_id, owner, sends, resend, line_until, rate_until, mid_call, decision`
+	attemptWhere   = `SELECT ` + attemptColumns + ` FROM attempts WHERE key `
+	attemptAndKey  = `SELECT ` + attemptColumns + `, key FROM attempts WHERE key `
+)
 
 func (t *tx) attempt(key string) (row attemptRow, found bool, err error) {
-	if row, found = t.kept[key]; found {
+	if kept, there := t.kept[key]; there {
 		delete(t.kept, key) // it is not what is stored for long
-		return row, true, nil
+		return kept.row, kept.found, nil
 	}
 	err = t.each(attemptWhere+`= ?`+t.forUpdate(), []any{key}, func(scan func(...any) error) error {
 		found = true
-		_, err := row.scan(scan)
-		return err
+		return row.scan(scan)
 	})
 	return row, found, err
 }
 
-func (row *attemptRow) scan(scan func(...any) error) (key string, err error) {
+func (row *attemptRow) scan(scan func(...any) error) error {
 	var line, rate int64
-	err = scan(document{&row.attempt}, &row.workflowID, &row.owner, &row.sends, &row.resend, &line, &rate, &row.midCall, document{&row.decision}, &key)
+	err := scan(document{&row.attempt}, &row.workflowID, &row.owner, &row.sends, &row.resend, &line, &rate, &row.midCall, document{&row.decision})
 	row.lineUntil, row.rateUntil = moment(line), moment(rate)
-	return key, err
+	return err
 }
 
 // known is attempt for callers that have seen the row before.
@@ -116,8 +125,12 @@ func (l *Ledger) Restore(ctx ctx, r followup.ClearanceRequest, dialed call.Attem
 // Answer records what came of the dial request that owner sent. An answer that settles a doubt which the flow was told
 // of meanwhile is delivered to it.
 func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Attempt, error) {
+	needs := whole
+	if d.Class == call.AnswerPlaced {
+		needs = part // its slot of the rate ends sooner than the intent said, and the account need not slow down
+	}
 	var a call.Attempt
-	err := l.update(ctx, whole.of(key), "record the answer of "+key, func(t *tx) error {
+	err := l.update(ctx, needs.of(key), "record the answer of "+key, func(t *tx) error {
 		row, err := t.known(key)
 		if err != nil {
 			return err

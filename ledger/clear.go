@@ -16,7 +16,7 @@ const settleAfterDial = 25 * time.Second
 // the contact's id for the run that asks first. Whatever is held or refused is recorded too.
 func (l *Ledger) Clear(ctx ctx, r followup.ClearanceRequest) (followup.Clearance, error) {
 	var c followup.Clearance
-	err := l.update(ctx, whole, "clear "+r.Key, func(t *tx) (err error) {
+	err := l.update(ctx, whole.of(r.Key), "clear "+r.Key, func(t *tx) (err error) {
 		c, err = l.clear(t, r)
 		return err
 	})
@@ -54,8 +54,16 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 		h := followup.Hold{Reason: followup.ReasonCall, Rule: "the last attempt has ended after all, and is decided on first", Until: t.now.Add(settleFor)}
 		return t.held(h), t.hold(r, h)
 	}
-	if r, err = t.underPolicy(contact, r); err != nil {
+	p, version, err := t.policyOf(contact, followup.Policy{})
+	if err != nil {
 		return followup.Clearance{}, err
+	}
+	if version.Version > 0 && version.Version != r.FollowsVersion {
+		h, err := t.stale(version, r)
+		return t.held(h), err
+	}
+	if version.Version > 0 {
+		r.Rules, r.Lifetime = p.Rules(), time.Duration(p.Lifetime)
 	}
 	facts, err := l.count(t, r, contact, row)
 	if err != nil {
@@ -106,11 +114,22 @@ type contact struct {
 }
 
 func (t *tx) contact(workflowID string) (c contact, found bool, err error) {
-	var opened, closed int64
-	found, err = t.get(`SELECT first_run_id, opened_at, closed_at, outcome, reason, rule, follows FROM contacts WHERE workflow_id = ?`,
-		[]any{workflowID}, &c.firstRunID, &opened, &closed, &c.outcome, &c.reason, &c.rule, &c.follows)
-	c.openedAt, c.closedAt = moment(opened), moment(closed)
+	if err := t.contactSoon(workflowID, &c, &found); err != nil {
+		return c, false, err
+	}
+	err = t.wait()
 	return c, found, err
+}
+
+// contactSoon is contact by the time that the next answer is waited for.
+func (t *tx) contactSoon(workflowID string, c *contact, found *bool) error {
+	return t.soon(`SELECT first_run_id, opened_at, closed_at, outcome, reason, rule, follows FROM contacts WHERE workflow_id = ?`, []any{workflowID},
+		func(scan func(...any) error) error {
+			var opened, closed int64
+			err := scan(&c.firstRunID, &opened, &closed, &c.outcome, &c.reason, &c.rule, &c.follows)
+			c.openedAt, c.closedAt, *found = moment(opened), moment(closed), true
+			return err
+		})
 }
 
 // claim makes the contact this run's own, or refuses a run that comes second. Begins is whether the ledger may not have heard of
@@ -166,40 +185,44 @@ func (l *Ledger) count(t *tx, r followup.ClearanceRequest, c contact, row attemp
 	if err := t.suppression(r, &f); err != nil {
 		return f, err
 	}
-	var arrived, woken int64
-	var missed bool
-	queued, err := t.get(`SELECT arrived_at, woken_until, missed FROM queue WHERE workflow_id = ?`, []any{r.WorkflowID}, &arrived, &woken, &missed)
-	if err != nil {
+	var numberUntil int64
+	if err := t.soon(`SELECT COALESCE(MAX(line_until), 0) FROM attempts WHERE target = ? AND line_until > ?`, []any{r.Request.To.URI, micros(t.now)},
+		func(scan func(...any) error) error { return scan(&numberUntil) }); err != nil {
 		return f, err
 	}
-	if !queued {
-		// Who comes now must not take what those who wait are owed.
-		if err := t.grant(); err != nil {
-			return f, err
-		}
-		arrived = micros(t.now)
+	place, err := t.place(r.WorkflowID)
+	if err != nil {
+		return f, err
 	}
 	if err := t.capacity(&f); err != nil {
 		return f, err
 	}
+	f.NumberUntil = moment(numberUntil)
+	if !place.waits {
+		return f, nil
+	}
+	if place.arrived == 0 {
+		// Who comes now must not take what those who wait are owed.
+		if err := t.grant(); err != nil {
+			return f, err
+		}
+		if err := t.capacity(&f); err != nil {
+			return f, err
+		}
+		place.arrived = micros(t.now)
+	}
 	switch {
-	case woken > micros(t.now):
+	case place.woken > micros(t.now):
 		f.LinesReserved-- // its own promise
-	case missed || woken > 0:
+	case place.missed || place.woken > 0:
 		// It was woken and comes late. It is here, and those who were promised its place meanwhile are not: were it sent
 		// away, a worker slower than a promise lasts would never dial at all.
 		f.LinesReserved = 0
 	}
-	var numberUntil int64
-	if _, err := t.get(`SELECT COALESCE(MAX(line_until), 0) FROM attempts WHERE target = ? AND line_until > ?`,
-		[]any{r.Request.To.URI, micros(t.now)}, &numberUntil); err != nil {
+	if err := t.promised(r, place.arrived, &f); err != nil {
 		return f, err
 	}
-	f.NumberUntil = moment(numberUntil)
-	if err := t.promised(r, arrived, &f); err != nil {
-		return f, err
-	}
-	_, err = t.get(`SELECT COUNT(*) FROM queue WHERE arrived_at < ? AND not_before <= ?`, []any{arrived, micros(t.now)}, &f.Ahead)
+	_, err = t.get(`SELECT COUNT(*) FROM queue WHERE arrived_at < ? AND not_before <= ?`, []any{place.arrived, micros(t.now)}, &f.Ahead)
 	return f, err
 }
 
@@ -224,7 +247,7 @@ func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Fact
 	if err := t.record(r, row.attempt, f.Window); err != nil {
 		return call.Attempt{}, err
 	}
-	if _, err := t.leave(r.WorkflowID); err != nil {
+	if err := t.exec(leaveQueue, r.WorkflowID); err != nil {
 		return call.Attempt{}, err
 	}
 	if err := t.waitFor(r.WorkflowID, followup.Hold{Reason: followup.ReasonCall, Rule: "the call is under way", Until: hearUntil,

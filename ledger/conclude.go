@@ -122,12 +122,10 @@ func (t *tx) request(key string) (r call.DialRequest, err error) {
 }
 
 // story is a contact with its attempts in order.
-func (t *tx) story(workflowID string) (contact, []call.Attempt, error) {
-	c, _, err := t.contact(workflowID)
-	if err != nil {
+func (t *tx) story(workflowID string) (c contact, attempts []call.Attempt, err error) {
+	if err := t.contactSoon(workflowID, &c, new(bool)); err != nil {
 		return c, nil, err
 	}
-	var attempts []call.Attempt
 	err = t.each(`SELECT attempt FROM attempts WHERE workflow_id = ? ORDER BY n`, []any{workflowID}, func(scan func(...any) error) error {
 		var a call.Attempt
 		err := scan(document{&a})

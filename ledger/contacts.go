@@ -36,7 +36,8 @@ var stateOf = map[followup.Reason]ContactState{
 	followup.ReasonCall: ContactCalling, followup.ReasonResult: ContactCalling,
 	followup.ReasonLinesBusy: ContactHeld, followup.ReasonRate: ContactHeld, followup.ReasonNumber: ContactHeld, followup.ReasonThrottled: ContactHeld,
 	followup.ReasonUnreachable: ContactHeld, followup.ReasonWindow: ContactHeld, followup.ReasonLimit: ContactHeld, followup.ReasonQuiet: ContactHeld,
-	followup.ReasonRetry: ContactWaiting, followup.ReasonRescheduled: ContactWaiting, followup.ReasonFlow: ContactWaiting,
+	followup.ReasonPolicy: ContactHeld,
+	followup.ReasonRetry:  ContactWaiting, followup.ReasonRescheduled: ContactWaiting, followup.ReasonFlow: ContactWaiting,
 	followup.ReasonPaused: ContactPaused,
 }
 

@@ -16,6 +16,10 @@ func (l *Ledger) Wait(ctx ctx, c followup.Claim, h followup.Hold) error {
 		if err != nil || refusal != nil || !contact.closedAt.IsZero() {
 			return err // the next attempt is told why it is refused
 		}
+		// It waits for something else now than for what the queue has to give.
+		if err := t.quit(c.WorkflowID); err != nil {
+			return err
+		}
 		if err := t.waitFor(c.WorkflowID, h); err != nil {
 			return err
 		}

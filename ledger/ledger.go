@@ -134,17 +134,16 @@ func (l *Ledger) Changed() <-chan struct{} { return l.changed }
 
 // update runs fn in a transaction that is durable when update returns nil.
 func (l *Ledger) update(ctx context.Context, a access, operation string, fn func(*tx) error) error {
-	var owed bool
+	var last *tx
 	err := l.db.update(ctx, a, func(t *tx) error {
 		l.set(t)
-		err := fn(t)
-		owed = t.owed
-		return err
+		last = t
+		return fn(t)
 	})
 	if err != nil {
 		return fmt.Errorf("ledger: %s: %w", operation, err)
 	}
-	if owed {
+	if last.owed { // which may be known as late as its commit
 		select {
 		case l.changed <- struct{}{}:
 		default:

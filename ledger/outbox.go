@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"redial/call"
@@ -65,6 +66,17 @@ type Delivery struct {
 	kind, attemptKey string
 }
 
+// Lane is whom it goes to.
+func (d Delivery) Lane() Lane {
+	switch {
+	case d.Webhook != nil:
+		return ToSystems
+	case d.Story != nil:
+		return ToSink
+	}
+	return ToFlows
+}
+
 // Webhook is a signed message to somebody's system.
 type Webhook struct {
 	ID   string // the same for every try
@@ -81,6 +93,8 @@ const (
 	ToSystems Lane = "systems" // webhooks
 	ToSink    Lane = "sink"    // what is in the inbox, and was acknowledged by nobody, for a deployment that has a sink
 )
+
+var lanes = []Lane{ToFlows, ToSystems, ToSink}
 
 // forSink is the condition of an escalation that a sink may have. It is in the inbox as well, and counts as delivered there: relays without a
 // sink, and those of the version before, leave it where it is.
@@ -99,69 +113,98 @@ const leaseFor = 30 * time.Second
 // Due takes up to limit deliveries of a lane that are due. They are due again after a while unless Delivered or Failed is
 // said.
 func (l *Ledger) Due(ctx ctx, lane Lane, limit int) ([]Delivery, error) {
-	var due []Delivery
-	err := l.update(ctx, apart, "take deliveries", func(t *tx) error {
-		taken, err := t.take(lane, limit)
-		if err != nil {
+	due, _, err := l.Exchange(ctx, nil, map[Lane]int{lane: limit})
+	return due, err
+}
+
+// Agenda is what a relay goes by until it asks again.
+type Agenda struct {
+	// Next is when something becomes due, by this machine's clock; zero: when something changes.
+	Next time.Time
+	// Tick is whether there is something to do now that only Tick does.
+	Tick bool
+}
+
+// Exchange settles deliveries, as Delivered does, and takes of each lane up to so many that are due, as Due does, in one transaction.
+func (l *Ledger) Exchange(ctx ctx, delivered []Delivery, room map[Lane]int) (due []Delivery, a Agenda, err error) {
+	var c calendar
+	err = l.update(ctx, apart, "exchange deliveries", func(t *tx) error {
+		for _, d := range delivered {
+			if err := t.settle(d); err != nil {
+				return err
+			}
+		}
+		if due, err = t.take(room); err != nil {
 			return err
 		}
-		due = due[:0]
-		for _, d := range taken {
-			if err := t.load(&d); err != nil {
+		for i := range due {
+			if err := t.lease(&due[i]); err != nil {
 				return err
-			}
-			if err := t.exec(`UPDATE outbox SET due_at = ?, tries = outbox.tries + 1 WHERE id = ?`, micros(t.now.Add(leaseFor)), d.ID); err != nil {
-				return err
-			}
-			if d.Attempt != nil || d.Result != nil || d.Wake || d.Webhook != nil || d.Story != nil { // else the ledger was restored without the attempt
-				due = append(due, d)
 			}
 		}
-		return nil
+		return t.look(&c)
 	})
-	return due, err
+	if err != nil {
+		return nil, a, err
+	}
+	return slices.DeleteFunc(due, Delivery.empty), Agenda{Next: c.next, Tick: c.waiting || c.imported || c.changed}, nil
 }
 
 // take keeps deliveries that are due from other relays.
-func (t *tx) take(lane Lane, limit int) (due []Delivery, err error) {
-	// SQLite compiles a query with a bare LIMIT ? anew for every value; the cast keeps it from that.
-	err = t.each(`SELECT id, version, kind, workflow_id, attempt_key, topic, url, body, tries FROM outbox
-			WHERE `+owedIn[lane]+` AND due_at <= ? ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut(),
-		[]any{micros(t.now), limit},
-		func(scan func(...any) error) error {
-			var d Delivery
-			var topic, url, body string
-			err := scan(&d.ID, &d.Version, &d.kind, &d.WorkflowID, &d.attemptKey, &topic, &url, &body, &d.Tries)
-			switch {
-			case d.kind == kindWake:
-				d.Wake, d.Recheck, d.Replan = true, body == bodyRecheck, body == bodyReplan
-			case d.kind == kindWebhook && url == "":
-				d.Story = []byte(body)
-			case d.kind == kindWebhook:
-				d.Webhook = &Webhook{ID: topic, URL: url, Body: []byte(body)}
-			}
-			due = append(due, d)
-			return err
-		})
+func (t *tx) take(room map[Lane]int) (due []Delivery, err error) {
+	for _, lane := range lanes {
+		if room[lane] == 0 {
+			continue
+		}
+		// SQLite compiles a query with a bare LIMIT ? anew for every value; the cast keeps it from that.
+		err := t.soon(`SELECT id, version, kind, workflow_id, attempt_key, topic, url, body, tries FROM outbox
+				WHERE `+owedIn[lane]+` AND due_at <= ? ORDER BY due_at LIMIT CAST(? AS INTEGER)`+t.leaveOut(),
+			[]any{micros(t.now), room[lane]},
+			func(scan func(...any) error) error {
+				var d Delivery
+				var topic, url, body string
+				err := scan(&d.ID, &d.Version, &d.kind, &d.WorkflowID, &d.attemptKey, &topic, &url, &body, &d.Tries)
+				switch {
+				case d.kind == kindWake:
+					d.Wake, d.Recheck, d.Replan = true, body == bodyRecheck, body == bodyReplan
+				case d.kind == kindWebhook && url == "":
+					d.Story = []byte(body)
+				case d.kind == kindWebhook:
+					d.Webhook = &Webhook{ID: topic, URL: url, Body: []byte(body)}
+				}
+				due = append(due, d)
+				return err
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	err = t.wait()
 	return due, err
 }
 
-// load reads the attempt, or the result, that a delivery is about, by a statement of its own: one that took the delivery as well could
-// come by a newer version of it with an older attempt, and the newer attempt would never be told.
-func (t *tx) load(d *Delivery) (err error) {
+// lease reads what a delivery is about, by the time that the next answer is waited for, and keeps it for as long as its relay may take. To
+// read it takes a statement of its own: one that took the delivery as well could come by a newer version of it with an older attempt, and
+// the newer attempt would never be told.
+func (t *tx) lease(d *Delivery) (err error) {
 	switch d.kind {
-	case kindWake, kindWebhook:
-		return nil
 	case kindResult:
-		d.Result, err = t.result(d.attemptKey)
+		err = t.result(d.attemptKey, &d.Result)
+	case kindAttempt:
+		err = t.soon(`SELECT attempt FROM attempts WHERE key = ?`, []any{d.attemptKey}, func(scan func(...any) error) error {
+			d.Attempt = &call.Attempt{}
+			return scan(document{d.Attempt})
+		})
+	}
+	if err != nil {
 		return err
 	}
-	d.Attempt = &call.Attempt{}
-	found, err := t.get(`SELECT attempt FROM attempts WHERE key = ?`, []any{d.attemptKey}, document{d.Attempt})
-	if !found {
-		d.Attempt = nil
-	}
-	return err
+	return t.exec(`UPDATE outbox SET due_at = ?, tries = outbox.tries + 1 WHERE id = ?`, micros(t.now.Add(leaseFor)), d.ID)
+}
+
+// empty tells whether there is nothing to deliver: the ledger was restored without the attempt.
+func (d Delivery) empty() bool {
+	return d.Attempt == nil && d.Result == nil && !d.Wake && d.Webhook == nil && d.Story == nil
 }
 
 // Delivered settles a delivery, unless it was owed again meanwhile. With gone the flow is not there any more: nothing is
@@ -172,20 +215,21 @@ func (l *Ledger) Delivered(ctx ctx, d Delivery, gone bool) error {
 		needs = part
 	}
 	return l.update(ctx, needs, "settle a delivery", func(t *tx) error {
-		var err error
-		switch {
-		case d.Webhook != nil:
-			err = t.exec(`UPDATE outbox SET delivered_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
-		case d.Story != nil:
-			err = t.exec(`UPDATE outbox SET sink_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
-		default:
-			err = t.exec(`DELETE FROM outbox WHERE id = ? AND version = ?`, d.ID, d.Version)
-		}
-		if err != nil || !gone {
+		if err := t.settle(d); err != nil || !gone {
 			return err
 		}
 		return t.quit(d.WorkflowID)
 	})
+}
+
+func (t *tx) settle(d Delivery) error {
+	switch {
+	case d.Webhook != nil:
+		return t.exec(`UPDATE outbox SET delivered_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
+	case d.Story != nil:
+		return t.exec(`UPDATE outbox SET sink_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
+	}
+	return t.exec(`DELETE FROM outbox WHERE id = ? AND version = ?`, d.ID, d.Version)
 }
 
 // Failed puts a delivery off for a while, which is over sooner than the relay knows of.
@@ -200,41 +244,47 @@ func (l *Ledger) Failed(ctx ctx, d Delivery, why string, pause time.Duration) er
 // ended, or a dial that left the window, has made room. It also wakes those whom an import of suppressions concerns, some at a time. It
 // returns when it has to be called next, by this machine's clock; zero: when something changes.
 func (l *Ledger) Tick(ctx ctx) (next time.Time, err error) {
-	var waiting, imported bool
-	look := func(t *tx) (err error) {
-		next, imported, err = t.next()
-		return err
-	}
-	err = l.view(ctx, "tick", func(t *tx) (err error) {
-		if waiting, err = t.waiting(); err != nil || waiting {
+	var c calendar
+	err = l.view(ctx, "tick", func(t *tx) error {
+		if err := t.look(&c); err != nil {
 			return err
 		}
-		return look(t)
+		return t.wait()
 	})
-	if err == nil && waiting {
+	if err == nil && c.waiting {
 		err = l.update(ctx, whole, "tick", func(t *tx) error {
 			if err := t.grant(); err != nil {
 				return err
 			}
-			return look(t)
+			return t.look(&c)
 		})
 	}
-	if err != nil || !imported {
-		return next, err
+	if err == nil && c.changed {
+		err = l.tellFollowers(ctx)
 	}
-	if soon := time.Now().Add(tellEvery); next.IsZero() || next.After(soon) {
-		next = soon
+	if err != nil || !c.imported {
+		return c.next, err
 	}
-	return next, l.tellImport(ctx)
+	if soon := time.Now().Add(tellEvery); c.next.IsZero() || c.next.After(soon) {
+		c.next = soon
+	}
+	return c.next, l.tellImport(ctx)
 }
 
-// next is when something becomes due, or room is made for somebody who waits, by this machine's clock; and whether contacts are to be told
-// of an import of suppressions.
-func (t *tx) next() (next time.Time, imported bool, err error) {
+// calendar is what only time brings about.
+type calendar struct {
+	next     time.Time // when something becomes due, or room is made for somebody who waits, by this machine's clock
+	waiting  bool      // somebody is in the queue whose time has come
+	imported bool      // contacts are to be told of an import of suppressions
+	changed  bool      // contacts are to be told that the policy which they follow has changed
+}
+
+// look reads the calendar by the time that the next answer is waited for.
+func (t *tx) look(c *calendar) error {
 	now := micros(t.now)
-	var at int64
-	_, err = t.get(`SELECT COALESCE(MIN(at), 0), EXISTS (SELECT 1 FROM suppression_imports WHERE `+toTell+`) FROM (
+	return t.soon(`SELECT COALESCE(MIN(at), 0), EXISTS (`+whoWaits+`), EXISTS (SELECT 1 FROM suppression_imports WHERE `+toTell+`), EXISTS (SELECT 1 FROM policies WHERE `+toTellFollowers+`) FROM (
 			SELECT MIN(due_at) AS at FROM outbox WHERE delivered_at = 0
+			UNION ALL SELECT MIN(tell_at) FROM policies WHERE tell_at > 0
 			UNION ALL SELECT MIN(woken_until) FROM queue WHERE woken_until > ?
 			UNION ALL SELECT MIN(not_before) FROM queue WHERE not_before > ?
 			UNION ALL SELECT MIN(line_until) FROM attempts WHERE line_until > ? AND EXISTS (SELECT 1 FROM queue)
@@ -242,6 +292,11 @@ func (t *tx) next() (next time.Time, imported bool, err error) {
 			UNION ALL SELECT MIN(paused_until) FROM accounts WHERE paused_until > ? AND EXISTS (SELECT 1 FROM queue)
 			UNION ALL SELECT MIN(send_by) + ? FROM attempts WHERE state = 'dialing' AND send_by > ? AND EXISTS (SELECT 1 FROM queue)
 		) AS times WHERE at IS NOT NULL`,
-		[]any{now, now, now, now, now, settleAfterDial.Microseconds(), micros(t.now.Add(-settleAfterDial))}, &at, &imported)
-	return t.here(moment(at)), imported, err
+		[]any{now, now, now, now, now, now, now, settleAfterDial.Microseconds(), micros(t.now.Add(-settleAfterDial))},
+		func(scan func(...any) error) error {
+			var at int64
+			err := scan(&at, &c.waiting, &c.imported, &c.changed)
+			c.next = t.here(moment(at))
+			return err
+		})
 }

@@ -72,6 +72,42 @@ func TestAFailedDeliveryIsDueAgainWhenItWasPutOffTo(t *testing.T) {
 	})
 }
 
+func TestAnExchangeSettlesWhatWasDeliveredAndTakesWhatIsDue(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.limits(2, 0, 0)
+		exchange := func(delivered []ledger.Delivery, room int) ([]ledger.Delivery, ledger.Agenda) {
+			t.Helper()
+			due, agenda, err := b.Exchange(ctx, delivered, map[ledger.Lane]int{ledger.ToFlows: room})
+			require.NoError(t, err)
+			return due, agenda
+		}
+		b.place(ask("a", 1))
+		b.place(ask("b", 1))
+		b.end(ask("a", 1))
+		first, agenda := exchange(nil, 10)
+		require.Len(t, first, 1)
+		require.Equal(t, call.Human, first[0].Attempt.Disposition)
+		require.Equal(t, ledger.Agenda{Next: b.Now().Add(30 * time.Second)}, agenda, "should it not be settled")
+
+		b.end(ask("b", 1))
+		due, agenda := exchange(first, 0)
+		require.Empty(t, due, "there is no room")
+		require.Equal(t, b.Now(), agenda.Next)
+		require.Equal(t, 1, b.count("SELECT COUNT(*) FROM outbox"))
+		due, _ = exchange(first, 10)
+		require.Len(t, due, 1)
+		require.Equal(t, ask("b", 1).WorkflowID, due[0].WorkflowID)
+
+		b.limits(1, 0, 0)
+		b.place(ask("c", 1))
+		require.NotNil(t, b.clear(ask("d", 1)).Held)
+		_, agenda = exchange(due, 10)
+		require.True(t, agenda.Tick, "somebody waits")
+		require.Zero(t, b.count("SELECT COUNT(*) FROM outbox"))
+	})
+}
+
 // settledOnce are the two words that a relay may say late about a delivery that was owed anew meanwhile.
 var settledOnce = map[string]func(b *book, d ledger.Delivery) error{
 	"delivered": func(b *book, d ledger.Delivery) error { return b.Delivered(ctx, d, false) },

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,38 +46,103 @@ func (l *Ledger) PutPolicy(ctx ctx, p followup.Policy, by, reason string, every 
 	if err != nil {
 		return put, err
 	}
-	err = l.update(ctx, apart, "put policy "+p.Name, func(t *tx) error {
+	// The whole ledger: who is cleared at this moment is so under the old version and is woken, or under the new one.
+	err = l.update(ctx, whole, "put policy "+p.Name, func(t *tx) error {
 		current, _, err := t.policy(p.Name)
 		if err != nil {
 			return err
 		}
-		put = PolicyPut{PolicyVersion: current}
-		if current.Hash == p.Version() {
-			put.Changed = t.again && current.By == by && current.Reason == reason
+		put = PolicyPut{PolicyVersion: current, Changed: t.again && current.By == by && current.Reason == reason}
+		if current.Hash != p.Version() {
+			put = PolicyPut{Changed: true, PolicyVersion: PolicyVersion{Name: p.Name, Version: current.Version + 1, Hash: p.Version(), At: t.now, By: by, Reason: reason, Policy: p}}
+			if err := t.begin(put.PolicyVersion, document, every); err != nil {
+				return err
+			}
+		}
+		if !put.Changed {
 			return nil
 		}
-		put = PolicyPut{Changed: true, PolicyVersion: PolicyVersion{Name: p.Name, Version: current.Version + 1, Hash: p.Version(), At: t.now, By: by, Reason: reason, Policy: p}}
-		if err := t.exec(`INSERT INTO policies (name, version, hash, document, put_at, put_by, put_for) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			put.Name, put.Version, put.Hash, document, micros(t.now), by, reason); err != nil {
-			return err
+		_, err = t.get(`SELECT COUNT(*) FROM contacts WHERE follows = ? AND closed_at = 0`, []any{put.Name}, &put.Woken)
+		if put.Woken > 0 {
+			put.LastAt = t.here(t.now.Add(time.Duration(put.Woken-1) * every))
 		}
-		return t.wakeFollowers(&put, every)
+		return err
 	})
 	return put, err
 }
 
-// wakeFollowers owes the open contacts that follow a policy a wake. It has a topic of its own: a wake for another reason is due at once.
-func (t *tx) wakeFollowers(put *PolicyPut, every time.Duration) error {
+// begin writes a version down, in place of the one before it, and wakes the first who follow it.
+func (t *tx) begin(v PolicyVersion, document string, every time.Duration) error {
+	if err := t.exec(`UPDATE policies SET tell_at = 0 WHERE name = ?`, v.Name); err != nil {
+		return err
+	}
+	if err := t.exec(`INSERT INTO policies (name, version, hash, document, put_at, put_by, put_for, every, tell_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		v.Name, v.Version, v.Hash, document, micros(t.now), v.By, v.Reason, every.Microseconds(), micros(t.now)); err != nil {
+		return err
+	}
+	return t.wakeFollowers(v.Name, v.Version, every, "")
+}
+
+// mostFollowers is how many who follow a policy are owed their wake in one transaction.
+const mostFollowers = 200
+
+// toTellFollowers is the condition of a policy that is to go on with waking those who follow it.
+const toTellFollowers = `tell_at > 0 AND tell_at <= ?`
+
+// wakeFollowers owes the next open contacts that follow a policy a wake, and notes how far that has come. The wake has a topic of its own: one
+// for another reason is due at once.
+func (t *tx) wakeFollowers(name string, version int, every time.Duration, after string) error {
+	var n int
+	var last string
+	if _, err := t.get(`SELECT COUNT(*), COALESCE(MAX(workflow_id), '') FROM
+			(SELECT workflow_id FROM contacts WHERE follows = ? AND closed_at = 0 AND workflow_id > ? ORDER BY workflow_id LIMIT CAST(? AS INTEGER)) AS followers`,
+		[]any{name, after, mostFollowers}, &n, &last); err != nil {
+		return err
+	}
+	next := int64(0)
+	if n == mostFollowers {
+		next = micros(t.now.Add(time.Duration(n) * every))
+	}
+	if err := t.exec(`UPDATE policies SET told_to = ?, tell_at = ? WHERE name = ? AND version = ?`, last, next, name, version); err != nil || n == 0 {
+		return err
+	}
 	t.owed = true
-	woken, err := t.change(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at)
+	return t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at)
 		SELECT CAST(? AS TEXT) || c.workflow_id, CAST(? AS TEXT), c.workflow_id, '', '', CAST(? AS TEXT),
 			CAST(? AS BIGINT) + (ROW_NUMBER() OVER (ORDER BY c.workflow_id) - 1) * CAST(? AS BIGINT)
-		FROM contacts c WHERE c.follows = ? AND c.closed_at = 0 `+owedAgain,
-		bodyReplan+"/", kindWake, bodyReplan, micros(t.now), every.Microseconds(), put.Name)
-	if put.Woken = int(woken); woken > 0 {
-		put.LastAt = t.here(t.now.Add(time.Duration(woken-1) * every))
+		FROM contacts c WHERE c.follows = ? AND c.closed_at = 0 AND c.workflow_id > ? AND c.workflow_id <= ? `+owedAgain,
+		bodyReplan+"/", kindWake, bodyReplan, micros(t.now), every.Microseconds(), name, after, last)
+}
+
+// tellFollowers goes on with waking those who follow a policy, where that is due. Of two relays that come at the same time one passes it over.
+func (l *Ledger) tellFollowers(ctx ctx) error {
+	return l.update(ctx, apart, "wake those who follow a policy", func(t *tx) error {
+		var name, after string
+		var version int
+		var every int64
+		found, err := t.get(`SELECT name, version, told_to, every FROM policies WHERE `+toTellFollowers+` ORDER BY tell_at LIMIT 1`+t.leaveOut(),
+			[]any{micros(t.now)}, &name, &version, &after, &every)
+		if err != nil || !found {
+			return err
+		}
+		return t.wakeFollowers(name, version, time.Duration(every)*time.Microsecond, after)
+	})
+}
+
+// stale holds a contact that asks under another version of the policy that it follows than the newest, whatever it was told. Its flow is told
+// at once then, and asks again when it has taken that up: the newest may want it called later, or not at all. It keeps its place in the queue.
+func (t *tx) stale(v PolicyVersion, r followup.ClearanceRequest) (followup.Hold, error) {
+	h := followup.Hold{Reason: followup.ReasonPolicy, Rule: "policy " + v.String() + " holds now", Until: t.now.Add(settleFor), Event: "its run has taken that up"}
+	t.owed = true
+	err := t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at) VALUES (?, ?, ?, '', '', ?, ?) `+owedAgain,
+		bodyReplan+"/"+r.WorkflowID, kindWake, r.WorkflowID, bodyReplan, micros(t.now))
+	if err == nil {
+		err = t.waitFor(r.WorkflowID, h)
 	}
-	return err
+	if err != nil {
+		return h, err
+	}
+	return h, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Until})
 }
 
 // policyColumns are the columns of a PolicyVersion, of the table policies as p.
@@ -140,8 +206,9 @@ func (l *Ledger) Policies(ctx ctx) ([]PolicyLine, error) {
 	list := []PolicyLine{}
 	err := l.view(ctx, "list policies", func(t *tx) error {
 		return t.each(`SELECT `+policyColumns+`, (SELECT COUNT(*) FROM contacts c WHERE c.follows = p.name AND c.closed_at = 0),
-				(SELECT COUNT(*) FROM outbox o JOIN contacts c ON c.workflow_id = o.workflow_id WHERE o.kind = 'wake' AND o.body = ? AND c.follows = p.name)
-			FROM policies p WHERE p.version = (SELECT MAX(version) FROM policies q WHERE q.name = p.name) ORDER BY p.name`, []any{bodyReplan},
+				(SELECT COUNT(*) FROM contacts c WHERE c.follows = p.name AND c.closed_at = 0 AND (p.tell_at > 0 AND c.workflow_id > p.told_to
+					OR EXISTS (SELECT 1 FROM outbox o WHERE o.topic = CAST(? AS TEXT) || c.workflow_id)))
+			FROM policies p WHERE p.version = (SELECT MAX(version) FROM policies q WHERE q.name = p.name) ORDER BY p.name`, []any{bodyReplan + "/"},
 			func(scan func(...any) error) error {
 				var line PolicyLine
 				err := line.scan(scan, &line.Open, &line.ToWake)
@@ -165,15 +232,6 @@ func (t *tx) policyOf(c contact, own followup.Policy) (p followup.Policy, v Poli
 	return v.Policy, v, nil
 }
 
-// underPolicy is a request under the policy of its contact as it is now.
-func (t *tx) underPolicy(c contact, r followup.ClearanceRequest) (followup.ClearanceRequest, error) {
-	p, v, err := t.policyOf(c, followup.Policy{})
-	if err == nil && v.Version > 0 {
-		r.Rules, r.Lifetime = p.Rules(), time.Duration(p.Lifetime)
-	}
-	return r, err
-}
-
 // Replan says what a contact that waits waits for under its policy as it is now: p, unless the contact follows one that the ledger keeps. What
 // was decided on the attempt of the key is decided anew, as of the moment at which it was decided, and recorded; an empty key asks for the
 // policy alone. Asked again it returns the same. Numbers are those that next_number goes through.
@@ -181,21 +239,23 @@ func (l *Ledger) Replan(ctx ctx, workflowID, key string, p followup.Policy, numb
 	err = l.update(ctx, part, "replan "+workflowID, func(t *tx) error {
 		plan = followup.Plan{}
 		contact, attempts, err := t.story(workflowID)
-		if err != nil || contact.firstRunID == "" || !contact.closedAt.IsZero() {
-			return err // the next dial is told that the contact has its outcome
+		if err != nil {
+			return err
 		}
 		p, version, err := t.policyOf(contact, p)
 		if err != nil {
 			return err
 		}
 		if version.Version > 0 {
-			plan.Policy = &version.Policy
+			plan.Policy, plan.Version = &version.Policy, version.Version
 		}
 		if key == "" {
 			return nil
 		}
-		d, err := t.replan(workflowID, key, contact, attempts, p, numbers)
-		plan.Decision = d
+		plan.Decision, err = t.replan(workflowID, key, contact, attempts, p, numbers)
+		if errors.Is(err, followup.ErrLost) { // the next dial sees to that
+			plan.Decision, err = nil, nil
+		}
 		return err
 	})
 	return plan, err
@@ -206,6 +266,13 @@ func (t *tx) replan(workflowID, key string, c contact, attempts []call.Attempt, 
 	row, err := t.known(key)
 	if err != nil || row.decision.Disposition == "" || row.decision.Disposition != row.attempt.Disposition {
 		return nil, err
+	}
+	before := row.decision.Decision
+	if !c.closedAt.IsZero() {
+		if before.Final() {
+			return &before, nil
+		}
+		return nil, nil // the next dial is told that the contact has its outcome
 	}
 	var decided int64
 	if _, err := t.get(`SELECT COALESCE(MAX(at), 0) FROM decisions WHERE attempt_key = ? AND kind = 'decided'`, []any{key}, &decided); err != nil {
@@ -219,13 +286,12 @@ func (t *tx) replan(workflowID, key string, c contact, attempts []call.Attempt, 
 	if err != nil {
 		return nil, err
 	}
-	before := row.decision.Decision
 	d := p.Decide(followup.Contact{OpenedAt: c.openedAt, Target: request.To, Numbers: numbers, Attempts: upTo(attempts, row.attempt.N), Results: said}, moment(decided))
-	if d.Same(before) {
-		return &before, nil
-	}
 	if d.Target == nil && before.Target != nil {
 		d.Target = &request.To // back from the next number
+	}
+	if d.Same(before) {
+		return &before, nil
 	}
 	row.decision = recordedDecision{row.attempt.Disposition, d}
 	if err := t.store(&row); err != nil {
@@ -237,30 +303,29 @@ func (t *tx) replan(workflowID, key string, c contact, attempts []call.Attempt, 
 	return &d, t.follow(workflowID, row.attempt, d, p, "replanned")
 }
 
-// ChangePolicy lets a contact follow another policy of the ledger, which its claim names, or, where that names none, go by the policy that its
-// run was given now. The words, who has asked for it and why, are logged. A contact that the ledger has not heard of is opened. It returns the
-// policy by which the contact goes. The error is a *followup.UnknownPolicyError where the ledger has none of the name.
-func (l *Ledger) ChangePolicy(ctx ctx, c followup.Claim, given followup.Policy, words string) (p followup.Policy, err error) {
+// ChangePolicy lets a contact follow another policy of the ledger, which its claim names, or, where that names none, go by the one that is
+// given. A contact that the ledger has not heard of is opened. The error is a *followup.UnknownPolicyError where the ledger has none of the
+// name, and that of check where the policy cannot hold for the contact; nothing is changed then.
+func (l *Ledger) ChangePolicy(ctx ctx, c followup.Claim, given followup.Policy, check func(followup.Policy) error) (plan followup.Plan, err error) {
 	err = l.update(ctx, part, "change the policy of "+c.WorkflowID, func(t *tx) error {
-		p = given
-		rule := fmt.Sprintf("policy %s (%s)", p.Name, p.Version())
+		plan = followup.Plan{Policy: &given}
 		if c.Follows != "" {
 			v, found, err := t.policy(c.Follows)
+			if err == nil && !found {
+				err = &followup.UnknownPolicyError{Name: c.Follows}
+			}
 			if err != nil {
 				return err
 			}
-			if !found {
-				return &followup.UnknownPolicyError{Name: c.Follows}
-			}
-			p, rule = v.Policy, "policy "+v.String()
+			plan.Policy, plan.Version = &v.Policy, v.Version
+		}
+		if err := check(*plan.Policy); err != nil {
+			return err
 		}
 		if _, refusal, err := t.claim(c, true); err != nil || refusal != nil {
 			return err // the next attempt is told why it is refused
 		}
-		if err := t.exec(`UPDATE contacts SET follows = ? WHERE workflow_id = ?`, c.Follows, c.WorkflowID); err != nil {
-			return err
-		}
-		return t.decide(decision{workflowID: c.WorkflowID, kind: "policy", reason: words, rule: rule})
+		return t.exec(`UPDATE contacts SET follows = ? WHERE workflow_id = ?`, c.Follows, c.WorkflowID)
 	})
-	return p, err
+	return plan, err
 }

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 	"redial/ledger"
 )
 
-func follows(name string) func(*followup.ClearanceRequest) {
-	return func(r *followup.ClearanceRequest) { r.Follows = name }
+// follows is a contact that follows a policy, of which it knows a version.
+func follows(name string, version int) func(*followup.ClearanceRequest) {
+	return func(r *followup.ClearanceRequest) { r.Follows, r.FollowsVersion = name, version }
 }
 
 // reminder is a policy of this name without jitter.
@@ -68,7 +70,7 @@ func TestAPolicyIsKeptVersionByVersionAndTheSameOneOnce(t *testing.T) {
 func TestAPolicyThatContactsFollowHoldsFromItsPutOnForDialsAndDecisions(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)
-		r := ask("a", 1, follows("reminder"))
+		r := ask("a", 1, follows("reminder", 0))
 		b.busy(r)
 		b.put(reminder(t, "on: {busy: {retry: [90m]}}"), 0)
 		d, err := b.Conclude(ctx, r.WorkflowID, r.Key, followup.Policy{}.WithDefaults())
@@ -77,10 +79,45 @@ func TestAPolicyThatContactsFollowHoldsFromItsPutOnForDialsAndDecisions(t *testi
 
 		b.Advance(2 * time.Hour)
 		b.put(reminder(t, "limits: [{calls: 1, per: 6h}]"), 0)
-		held := b.clear(ask("a", 2, follows("reminder"))).Held
-		require.NotNil(t, held)
+		held := b.held(ask("a", 2, follows("reminder", 2)))
 		require.Equal(t, followup.ReasonLimit, held.Reason)
 		b.dial(ask("b", 1))
+	})
+}
+
+func TestWhoAsksUnderAnOlderVersionTakesUpTheNewestFirstWokenOrNot(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.put(reminder(t, "on: {busy: {retry: [1h]}}"), 0)
+		r := ask("a", 1, follows("reminder", 1))
+		b.busy(r)
+		b.conclude(r, followup.Policy{}.WithDefaults())
+		b.settleAll()
+		b.put(reminder(t, "on: {busy: stop}"), 0)
+		b.settleAll() // the wake gets lost
+		b.Advance(time.Hour + time.Minute)
+		held := b.held(ask("a", 2, follows("reminder", 1)))
+		require.Equal(t, []any{followup.ReasonPolicy, "policy reminder, version 2 holds now"}, []any{held.Reason, held.Rule})
+		due := b.due(ledger.ToFlows)
+		require.Len(t, due, 1)
+		require.True(t, due[0].Replan, "it is told at once")
+		for range 2 { // the answer of the first may have got lost
+			plan, err := b.Replan(ctx, r.WorkflowID, r.Key, followup.Policy{})
+			require.NoError(t, err)
+			require.Equal(t, 2, plan.Version)
+			require.True(t, plan.Decision.Final())
+		}
+		require.Equal(t, call.Outcome(call.Busy), b.show("a").Outcome)
+	})
+}
+
+func TestAnAttemptThatTheLedgerHasLostIsNotDecidedAnew(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.busy(ask("a", 1))
+		plan, err := b.Replan(ctx, "redial/-/a", "redial/-/a/run/2", followup.Policy{})
+		require.NoError(t, err)
+		require.Nil(t, plan.Decision)
 	})
 }
 
@@ -88,11 +125,11 @@ func TestThoseWhoFollowAPolicyAreWokenOneAfterTheOtherAndNobodyElse(t *testing.T
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)
 		for i := range 4 {
-			b.busy(ask(fmt.Sprint("follower", i), 1, follows("reminder")))
+			b.busy(ask(fmt.Sprint("follower", i), 1, follows("reminder", 0)))
 		}
-		b.busy(ask("other", 1, follows("spring")))
+		b.busy(ask("other", 1, follows("spring", 0)))
 		b.busy(ask("own", 1))
-		over := ask("over", 1, follows("reminder"))
+		over := ask("over", 1, follows("reminder", 0))
 		b.busy(over)
 		_, err := b.Finish(ctx, over.WorkflowID, call.OutcomeCanceled, "because")
 		require.NoError(t, err)
@@ -166,16 +203,47 @@ func TestWhatAContactWaitsForIsDecidedAnewAsOfItsFirstDecisionAndOnlyOnce(t *tes
 		require.Equal(t, call.Outcome(call.Busy), b.show("a").Outcome)
 		plan, err = b.Replan(ctx, r.WorkflowID, r.Key, patient)
 		require.NoError(t, err)
-		require.Nil(t, plan.Decision, "an outcome stands")
+		require.True(t, plan.Decision.Final(), "an outcome stands")
 	})
 }
 
-func TestAHundredThousandWhoFollowAPolicyAreToldOfANewOneInOneTransaction(t *testing.T) {
+func TestManyWhoFollowAPolicyAreOwedTheirWakesInPieces(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		const contacts = 450
+		rows := make([]string, contacts)
+		for i := range rows {
+			rows[i] = fmt.Sprintf("('redial/-/%03[1]d', '%03[1]d', '', 'run', 'sip:%[1]d@example.com', 1, 'reminder')", i)
+		}
+		b.statement(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at, follows) VALUES ` + strings.Join(rows, ", "))
+		put := b.put(reminder(t, "attempts: 3"), 100*time.Millisecond)
+		require.Equal(t, contacts, put.Woken)
+		require.Equal(t, start.Add((contacts-1)*100*time.Millisecond), put.LastAt)
+		woken := map[string]bool{}
+		for b.Now().Before(put.LastAt.Add(time.Minute)) {
+			require.Equal(t, contacts-len(woken), b.policies()[0].ToWake)
+			_, err := b.Tick(ctx)
+			require.NoError(t, err)
+			due, err := b.Due(ctx, ledger.ToFlows, 1000)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(due), 100, "at the pace that was asked for")
+			for _, d := range due {
+				require.False(t, woken[d.WorkflowID], "each is woken once")
+				woken[d.WorkflowID] = true
+				require.NoError(t, b.Delivered(ctx, d, false))
+			}
+			b.Advance(9 * time.Second)
+		}
+		require.Len(t, woken, contacts)
+	})
+}
+
+func TestAPolicyOfWhichThereIsANewerVersionWakesNobodyAnyMore(t *testing.T) {
 	b := databases["SQLite"].open(t)
-	query := `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-		INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at, follows) SELECT 'redial/-/' || i, i, '', 'run', 'sip:' || i || '@example.com', 1, 'reminder' FROM n`
-	b.statement(query)
-	began := time.Now()
-	require.Equal(t, 100_000, b.put(reminder(t, "attempts: 3"), time.Second/20).Woken)
-	t.Log("it took", time.Since(began))
+	b.busy(ask("a", 1, follows("reminder", 0)))
+	b.settleAll()
+	for n := range 3 {
+		b.put(reminder(t, fmt.Sprintf("attempts: %d", n+1)), time.Hour)
+	}
+	require.Len(t, b.due(ledger.ToFlows), 1)
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,11 @@ const (
 	groups = 3
 	// groupMost is how many writes share a commit at most: they fail together when one does, and keep their rows until the last is done.
 	groupMost = 64
+	// wholeMost is how many writes that want the whole ledger share a commit at most: all others wait for it.
+	wholeMost = 8
+	// keptApart is how many attempts are read ahead by a statement each: one for all of them is planned anew each time, which takes the server
+	// as long as some of them.
+	keptApart = 8
 	// wholeLock is the advisory lock of the database on which the access to the ledger is kept.
 	wholeLock = 7233_8081
 )
@@ -59,6 +65,7 @@ const (
 type postgres struct {
 	pool  *pgxpool.Pool
 	parts *batcher // of writes that take a part of the ledger
+	whole *batcher // of writes that want all of it, one group at a time
 	// turn is held by the one transaction of this process that wants the whole ledger. Without it they would queue at the server, each
 	// with a connection, and should this process freeze then, the server would let it have its turn for every one of them. Those that want
 	// a part are let in, and ended, together.
@@ -91,7 +98,7 @@ func openPostgres(ctx context.Context, address string, o Options) (*postgres, er
 		pool.Close()
 		return nil, failed(err)
 	}
-	p.parts = newBatcher(groups, groupMost, p.together)
+	p.parts, p.whole = newBatcher(groups, groupMost, p.together), newBatcher(1, wholeMost, p.together)
 	return p, nil
 }
 
@@ -153,14 +160,18 @@ func (p *postgres) migrate(ctx context.Context, db *sql.DB, files fs.FS, up bool
 }
 
 func (p *postgres) close() error {
+	p.whole.end()
 	p.parts.end()
 	p.pool.Close()
 	return nil
 }
 
-// update shares a commit with concurrent callers that take a part of the ledger too.
+// update shares a commit with concurrent callers that want as much of the ledger.
 func (p *postgres) update(ctx context.Context, a access, fn func(*tx) error) error {
-	if a.share == part.share {
+	switch a.share {
+	case whole.share:
+		return p.whole.do(ctx, a, fn)
+	case part.share:
 		return p.parts.do(ctx, a, fn)
 	}
 	return p.insist(ctx, a, false, fn)
@@ -175,9 +186,8 @@ func (p *postgres) together(group []*write) {
 		attempts = append(attempts, w.access.attempt)
 	}
 	// By nobody's context: a caller that goes must not end what others wait for.
-	doubt, err := p.once(context.Background(), part, attempts, false, func(t *tx) error {
+	doubt, err := p.once(context.Background(), access{share: group[0].access.share}, attempts, false, func(t *tx) error {
 		for _, w := range group {
-			t.owed = false
 			if err := w.fn(t); err != nil {
 				return err
 			}
@@ -306,28 +316,26 @@ type postgresSession struct {
 func (s *postgresSession) begin(t *tx, a access, attempts []string) error {
 	if s.write {
 		s.ahead.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE") // a statement sees what was committed before its locks were granted
-		s.ahead.Queue("SET LOCAL idle_in_transaction_session_timeout = '" + idleFor + "'")
-		s.ahead.Queue("SET LOCAL lock_timeout = '" + lockFor + "'")
+		s.ahead.Queue("SELECT set_config('idle_in_transaction_session_timeout', $1, TRUE), set_config('lock_timeout', $2, TRUE)", idleFor, lockFor)
 	} else {
 		s.ahead.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	}
 	switch a.share {
 	case whole.share:
-		// Waited for by itself: the clock is not to be asked long before it answers.
-		if _, err := s.answer("SELECT pg_advisory_xact_lock(?)", wholeLock); err != nil {
-			return err
-		}
+		s.ahead.Queue("SELECT pg_advisory_xact_lock($1)", wholeLock)
 	case part.share:
 		s.ahead.Queue("SELECT pg_advisory_xact_lock_shared($1)", wholeLock)
 	}
 	s.keep(t, attempts)
 	asked := time.Now()
-	var now int64
-	if _, err := t.get("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT", nil, &now); err != nil {
+	var began, now int64
+	// What was waited for has come between the two times of the server: our clock is compared with the first.
+	if _, err := t.get(`SELECT (EXTRACT(EPOCH FROM transaction_timestamp()) * 1000000)::BIGINT, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT`,
+		nil, &began, &now); err != nil {
 		return err
 	}
 	t.now = moment(now)
-	t.ahead = asked.Sub(t.now)
+	t.ahead = asked.Sub(moment(began))
 	return nil
 }
 
@@ -341,22 +349,27 @@ func (s *postgresSession) keep(t *tx, attempts []string) {
 			keys = append(keys, storableText(key))
 		}
 	}
-	if len(keys) == 0 {
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	t.kept = make(map[string]keptAttempt, len(keys))
+	for _, key := range keys {
+		t.kept[key] = keptAttempt{}
+	}
+	keep := func(scan func(...any) error) error {
+		var key string
+		kept := keptAttempt{found: true}
+		err := kept.row.scan(func(row ...any) error { return scan(append(row, &key)...) })
+		t.kept[key] = kept
+		return err
+	}
+	if len(keys) > keptApart {
+		_ = t.soon("SELECT a.* FROM (SELECT DISTINCT key FROM unnest(?::TEXT[]) AS key ORDER BY key) AS wanted, LATERAL ("+
+			attemptAndKey+"= wanted.key"+s.forUpdate()+") AS a", []any{keys}, keep)
 		return
 	}
-	t.kept = make(map[string]attemptRow, len(keys))
-	s.ahead.Queue("SELECT a.* FROM (SELECT DISTINCT key FROM unnest($1::TEXT[]) AS key ORDER BY key) AS wanted, LATERAL ("+
-		attemptWhere+"= wanted.key"+s.forUpdate()+") AS a", keys).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var row attemptRow
-			key, err := row.scan(rows.Scan)
-			if err != nil {
-				return err
-			}
-			t.kept[key] = row
-		}
-		return rows.Err()
-	})
+	for _, key := range keys {
+		_ = t.soon(attemptAndKey+"= ?"+s.forUpdate(), []any{key}, keep)
+	}
 }
 
 // end commits or rolls back. A transaction that is broken is not committed, and the server says so in its answer only.
@@ -388,6 +401,11 @@ func (s *postgresSession) exec(query string, args ...any) error {
 	return nil
 }
 
+func (s *postgresSession) soon(read func(rows) error, query string, args ...any) error {
+	s.ahead.Queue(numbered(query), storable(args)...).Query(func(r pgx.Rows) error { return read(postgresRows{Rows: r}) })
+	return nil
+}
+
 func (s *postgresSession) change(query string, args ...any) (int64, error) {
 	tag, err := s.answer(query, args...)
 	return tag.RowsAffected(), err
@@ -416,14 +434,30 @@ func (s *postgresSession) rows(query string, args ...any) (rows, error) {
 	return postgresRows{read, results}, nil
 }
 
+func (s *postgresSession) wait() error {
+	if s.ahead.Len() == 0 {
+		return nil
+	}
+	results, err := s.flush(s.ahead.Len())
+	if err != nil {
+		return err
+	}
+	return results.Close()
+}
+
 // send sends all statements that wait, and this one, whose result is the next to be read.
 func (s *postgresSession) send(query string, args []any) (pgx.BatchResults, error) {
+	before := s.ahead.Len()
+	s.ahead.Queue(numbered(query), storable(args)...)
+	return s.flush(before)
+}
+
+// flush sends all statements that wait, and reads the results of so many.
+func (s *postgresSession) flush(n int) (pgx.BatchResults, error) {
 	batch := s.ahead
 	s.ahead = pgx.Batch{}
-	before := batch.QueuedQueries
-	batch.Queue(numbered(query), storable(args)...)
 	results := s.conn.SendBatch(s.ctx, &batch)
-	for _, q := range before {
+	for _, q := range batch.QueuedQueries[:n] {
 		read := q.Fn
 		if read == nil {
 			read = func(r pgx.BatchResults) error { _, err := r.Exec(); return err }
@@ -438,11 +472,14 @@ func (s *postgresSession) send(query string, args []any) (pgx.BatchResults, erro
 
 type postgresRows struct {
 	pgx.Rows
-	results pgx.BatchResults
+	results pgx.BatchResults // nil: others read on in them
 }
 
 func (r postgresRows) Close() error {
 	r.Rows.Close()
+	if r.results == nil {
+		return r.Err()
+	}
 	return cmp.Or(r.Err(), r.results.Close())
 }
 

@@ -76,6 +76,28 @@ func TestOneContactIsClearedByOneOfTwoWorkers(t *testing.T) {
 	}
 }
 
+func TestAWriteThatFailsBesideOthersFailsAlone(t *testing.T) {
+	l := processes(t, 1)[0]
+	const contacts = 40
+	together(contacts, func(i int) {
+		r := ask(fmt.Sprintf("c%d", i), 1)
+		c, err := l.Clear(ctx, r)
+		if err != nil || !c.Cleared {
+			panic(fmt.Sprint(c, err))
+		}
+		refused := call.DialAnswer{Class: call.AnswerRefused, Message: "no"}
+		if _, err := l.Answer(ctx, r.Key, "somebody else", refused); err == nil {
+			panic("an answer to somebody else's request was recorded")
+		}
+		if a, err := l.Answer(ctx, r.Key, r.Owner, refused); err != nil || a.State != call.StateNotPlaced {
+			panic(fmt.Sprint(a, err))
+		}
+	})
+	dials, err := l.Dials(ctx)
+	require.NoError(t, err)
+	require.Equal(t, contacts, dials, "each is sent once")
+}
+
 // TestNobodyWhoStartsToWaitMissesALineThatIsFreedMeanwhile: ends of calls do not take the whole ledger, and could pass by a
 // contact that is just being held for want of their line.
 func TestNobodyWhoStartsToWaitMissesALineThatIsFreedMeanwhile(t *testing.T) {
@@ -234,7 +256,9 @@ func TestARelayNeverTellsAnAttemptOlderThanTheNewsItSettles(t *testing.T) {
 // TestPaceAndLeasesGoByTheServersClock lets the server's clock be an hour ahead of ours.
 func TestPaceAndLeasesGoByTheServersClock(t *testing.T) {
 	address := databases["PostgreSQL"].fresh(t)
-	query(t, address, `CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT pg_catalog.clock_timestamp() + interval '1 hour' $$`)
+	for _, clock := range []string{"clock_timestamp", "transaction_timestamp"} {
+		query(t, address, fmt.Sprintf(`CREATE FUNCTION public.%[1]s() RETURNS timestamptz LANGUAGE sql AS $$ SELECT pg_catalog.%[1]s() + interval '1 hour' $$`, clock))
+	}
 	l := process(t, address+"&search_path=public,pg_catalog")
 	require.NoError(t, l.SetLimits(ctx, 1, 0, 0))
 	r := ask("a", 1)

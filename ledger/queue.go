@@ -44,37 +44,67 @@ func (l *Ledger) SetLimits(ctx ctx, lines, rate int, window time.Duration) error
 	})
 }
 
+// place is where a contact stands in the queue.
+type place struct {
+	arrived, woken int64 // 0: it is not there; it was not woken
+	missed         bool
+	waits          bool // somebody is there whose time has come
+}
+
+// place reads a place by the time that the next answer is waited for.
+func (t *tx) place(workflowID string) (*place, error) {
+	p := &place{}
+	if err := t.soon(`SELECT arrived_at, woken_until, missed FROM queue WHERE workflow_id = ?`, []any{workflowID},
+		func(scan func(...any) error) error { return scan(&p.arrived, &p.woken, &p.missed) }); err != nil {
+		return p, err
+	}
+	return p, t.soon(whoWaits, []any{micros(t.now)}, func(func(...any) error) error {
+		p.waits = true
+		return nil
+	})
+}
+
 // capacity counts what the account carries and what it has promised.
 func (t *tx) capacity(f *followup.Facts) error {
-	var paused, window int64
-	var refusals int
-	if _, err := t.get(`SELECT lines, rate, rate_window, paused_until, paused_for, refusals FROM accounts WHERE name = ?`, []any{account},
-		&f.Lines, &f.Rate, &window, &paused, &f.PausedFor, &refusals); err != nil {
-		return err
-	}
-	f.Now, f.PausedUntil, f.Window = t.now, moment(paused), time.Duration(window)*time.Microsecond
+	f.Now = t.now
 	now := micros(t.now)
-	if f.Lines > 0 {
-		var until int64
-		if _, err := t.get(`SELECT COUNT(*), COALESCE(MAX(line_until), 0) FROM attempts WHERE line_until > ?`, []any{now}, &f.LinesUsed, &until); err != nil {
+	if err := t.soon(`SELECT lines, rate, rate_window, paused_until, paused_for, refusals > 0 FROM accounts WHERE name = ?`, []any{account},
+		func(scan func(...any) error) error {
+			var window, paused int64
+			err := scan(&f.Lines, &f.Rate, &window, &paused, &f.PausedFor, &f.Failing)
+			f.PausedUntil, f.Window = moment(paused), time.Duration(window)*time.Microsecond
 			return err
-		}
-		f.LinesUntil = moment(until)
-	}
-	if f.Rate > 0 {
-		var next int64
-		if _, err := t.get(`SELECT COUNT(*), COALESCE(MIN(rate_until), 0) FROM attempts WHERE rate_until > ?`, []any{now}, &f.RateUsed, &next); err != nil {
-			return err
-		}
-		f.NextRateAt = moment(next)
-	}
-	if _, err := t.get(`SELECT COUNT(*) FROM queue WHERE woken_until > ?`, []any{now}, &f.LinesReserved); err != nil || refusals == 0 {
+		}); err != nil {
 		return err
 	}
-	var probes int
-	_, err := t.get(`SELECT COUNT(*) FROM attempts WHERE state = 'dialing' AND send_by > ?`, []any{micros(t.now.Add(-settleAfterDial))}, &probes)
-	f.Probing, f.Failing = probes > 0, true
+	if err := t.taken(linesTaken, &f.LinesUsed, &f.LinesUntil); err != nil {
+		return err
+	}
+	if err := t.taken(rateTaken, &f.RateUsed, &f.NextRateAt); err != nil {
+		return err
+	}
+	if _, err := t.get(`SELECT COUNT(*) FROM queue WHERE woken_until > ?`, []any{now}, &f.LinesReserved); err != nil || !f.Failing {
+		return err
+	}
+	var err error
+	f.Probing, err = t.get(`SELECT 1 FROM attempts WHERE state = 'dialing' AND send_by > ? LIMIT 1`, []any{micros(t.now.Add(-settleAfterDial))}, new(int))
 	return err
+}
+
+// What attempts take of what has a limit, and until when one of them does.
+const (
+	linesTaken = `SELECT COUNT(*), COALESCE(MAX(line_until), 0) FROM attempts WHERE line_until > ? AND (SELECT lines FROM accounts WHERE name = ?) > 0`
+	rateTaken  = `SELECT COUNT(*), COALESCE(MIN(rate_until), 0) FROM attempts WHERE rate_until > ? AND (SELECT rate FROM accounts WHERE name = ?) > 0`
+)
+
+// taken asks one of these, by the time that the next answer is waited for.
+func (t *tx) taken(query string, n *int, until *time.Time) error {
+	return t.soon(query, []any{micros(t.now), account}, func(scan func(...any) error) error {
+		var at int64
+		err := scan(n, &at)
+		*until = moment(at)
+		return err
+	})
 }
 
 // free is how many more dials the account could make now; -1 is no limit.
@@ -100,8 +130,7 @@ func free(f followup.Facts) int {
 // back, and an outage must not fill its history with wakes.
 func (t *tx) grant() error {
 	if t.partial {
-		t.owed = true
-		return nil
+		return t.watch()
 	}
 	waiting, err := t.waiting()
 	if err != nil || !waiting {
@@ -159,14 +188,17 @@ func (t *tx) grant() error {
 
 // waiting tells whether anybody is in the queue whose time has come.
 func (t *tx) waiting() (bool, error) {
-	return t.get(`SELECT 1 FROM queue WHERE not_before <= ? LIMIT 1`, []any{micros(t.now)}, new(int))
+	return t.get(whoWaits, []any{micros(t.now)}, new(int))
 }
+
+const whoWaits = `SELECT 1 FROM queue WHERE not_before <= ? LIMIT 1`
 
 // watch makes the relay look at its clock again when somebody waits: what it slept for may come sooner now.
 func (t *tx) watch() error {
-	waiting, err := t.waiting()
-	t.owed = t.owed || waiting
-	return err
+	return t.soon(whoWaits, []any{micros(t.now)}, func(func(...any) error) error {
+		t.owed = true
+		return nil
+	})
 }
 
 // enqueue puts a held contact into the queue, or keeps it at its place there; a promise made to it is over. What it waits
@@ -180,12 +212,20 @@ func (t *tx) enqueue(r followup.ClearanceRequest, notBefore time.Time) error {
 
 // leave takes a contact out of the queue, and tells whether it was there.
 func (t *tx) leave(workflowID string) (bool, error) {
-	n, err := t.change(`DELETE FROM queue WHERE workflow_id = ?`, workflowID)
+	n, err := t.change(leaveQueue, workflowID)
 	return n > 0, err
 }
 
+const leaveQueue = `DELETE FROM queue WHERE workflow_id = ?`
+
 // quit is leave for a contact that does not dial now: what it was promised, or stood in the way of, passes on.
 func (t *tx) quit(workflowID string) error {
+	if t.partial {
+		return t.soon(leaveQueue+` RETURNING 1`, []any{workflowID}, func(func(...any) error) error {
+			t.owed = true
+			return nil
+		})
+	}
 	was, err := t.leave(workflowID)
 	if err != nil || !was {
 		return err

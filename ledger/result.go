@@ -79,16 +79,16 @@ func (t *tx) tellResult(workflowID, key string) error {
 	return t.owe(delivery{kind: kindResult, workflowID: workflowID, attemptKey: key, due: t.now})
 }
 
-// result is the result of an attempt that stands; nil: there is none.
-func (t *tx) result(key string) (*call.BotResult, error) {
-	var r call.BotResult
-	var at int64
-	found, err := t.get(`SELECT received_at, result FROM results WHERE attempt_key = ? AND note = ''`, []any{key}, &at, document{&r})
-	if !found || err != nil {
-		return nil, err
-	}
-	r.AttemptKey, r.ReceivedAt = key, moment(at)
-	return &r, nil
+// result reads the result of an attempt that stands, if there is one, by the time that the next answer is waited for.
+func (t *tx) result(key string, into **call.BotResult) error {
+	return t.soon(`SELECT received_at, result FROM results WHERE attempt_key = ? AND note = ''`, []any{key}, func(scan func(...any) error) error {
+		var r call.BotResult
+		var at int64
+		err := scan(&at, document{&r})
+		r.AttemptKey, r.ReceivedAt = key, moment(at)
+		*into = &r
+		return err
+	})
 }
 
 // Result is one result as it was received from a bot.

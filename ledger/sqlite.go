@@ -205,3 +205,14 @@ func (s *sqliteSession) rows(query string, args ...any) (rows, error) {
 	}
 	return prepared.QueryContext(s.ctx, args...)
 }
+
+func (s *sqliteSession) wait() error { return nil }
+
+func (s *sqliteSession) soon(read func(rows) error, query string, args ...any) error {
+	rows, err := s.rows(query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return read(rows)
+}

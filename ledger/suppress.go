@@ -181,15 +181,20 @@ const entryColumns = `s.id, s.kind, s.subject, s.at, s.source, s.reason, s.expir
 func (t *tx) entries(condition string, args ...any) ([]Suppression, error) {
 	list := []Suppression{} // a list in JSON, too
 	err := t.each(`SELECT `+entryColumns+` FROM suppression_entries s WHERE `+condition, args, func(scan func(...any) error) error {
-		var s Suppression
-		var at, expires, removed int64
-		err := scan(&s.ID, &s.Kind, &s.Subject, &at, &s.Source, &s.Reason, &expires, &removed, &s.RemovedBy, &s.RemovedFor)
-		s.At, s.ExpiresAt, s.RemovedAt = moment(at), moment(expires), moment(removed)
-		s.Holds = removed == 0 && (expires == 0 || s.ExpiresAt.After(t.now))
+		s, err := t.entry(scan)
 		list = append(list, s)
 		return err
 	})
 	return list, err
+}
+
+// entry scans entryColumns.
+func (t *tx) entry(scan func(...any) error) (s Suppression, err error) {
+	var at, expires, removed int64
+	err = scan(&s.ID, &s.Kind, &s.Subject, &at, &s.Source, &s.Reason, &expires, &removed, &s.RemovedBy, &s.RemovedFor)
+	s.At, s.ExpiresAt, s.RemovedAt = moment(at), moment(expires), moment(removed)
+	s.Holds = removed == 0 && (expires == 0 || s.ExpiresAt.After(t.now))
+	return s, err
 }
 
 // Suppressed returns the statement by which a target, or else a contact, must not be called now; nil: there is none. That of the
@@ -202,23 +207,31 @@ func (l *Ledger) Suppressed(ctx ctx, target, contact string) (s *Suppression, er
 	return s, err
 }
 
-func (t *tx) suppressed(target, contact string) (*Suppression, error) {
-	list, err := t.entries(`(s.subject = ? AND s.kind = 'number' OR s.subject = ? AND s.kind = 'contact') AND `+holds+`
-		ORDER BY s.kind, CASE WHEN s.expires_at = 0 THEN 0 ELSE 1 END, s.expires_at DESC, s.id LIMIT 1`, target, contact, micros(t.now))
-	if err != nil || len(list) == 0 {
+func (t *tx) suppressed(target, contact string) (found *Suppression, err error) {
+	if err := t.suppressedSoon(target, contact, func(s Suppression) { found = &s }); err != nil {
 		return nil, err
 	}
-	return &list[0], nil
+	err = t.wait()
+	return found, err
 }
 
-// suppression is why the request's number or contact must not be called.
+// suppressedSoon hands the statement to tell, if there is one, by the time that the next answer is waited for.
+func (t *tx) suppressedSoon(target, contact string, tell func(Suppression)) error {
+	return t.soon(`SELECT `+entryColumns+` FROM suppression_entries s
+			WHERE (s.subject = ? AND s.kind = 'number' OR s.subject = ? AND s.kind = 'contact') AND `+holds+`
+			ORDER BY s.kind, CASE WHEN s.expires_at = 0 THEN 0 ELSE 1 END, s.expires_at DESC, s.id LIMIT 1`, []any{target, contact, micros(t.now)},
+		func(scan func(...any) error) error {
+			s, err := t.entry(scan)
+			tell(s)
+			return err
+		})
+}
+
+// suppression is why the request's number or contact must not be called, by the time that the next answer is waited for.
 func (t *tx) suppression(r followup.ClearanceRequest, f *followup.Facts) error {
-	s, err := t.suppressed(r.Request.To.URI, r.ContactID)
-	if err != nil || s == nil {
-		return err
-	}
-	f.Suppressed, f.SuppressedBy, f.SuppressedContact = s.Reason, s.Source, s.Kind == SuppressedContact
-	return nil
+	return t.suppressedSoon(r.Request.To.URI, r.ContactID, func(s Suppression) {
+		f.Suppressed, f.SuppressedBy, f.SuppressedContact = s.Reason, s.Source, s.Kind == SuppressedContact
+	})
 }
 
 // mostShown is how many statements are shown with a contact.

@@ -15,8 +15,8 @@ type tx struct {
 	again   bool          // this transaction was tried before, and may even have been committed
 	partial bool          // it does not have the whole ledger, and cannot count what is free
 
-	kept map[string]attemptRow // attempts that were read ahead, by their keys, as long as nobody has asked for them
-	owed bool                  // a relay has to look at what was done
+	kept map[string]keptAttempt // attempts that were read ahead, by their keys, as long as nobody has asked for them
+	owed bool                   // a relay has to look at what was done
 }
 
 // session is how the statements of a transaction get to its database. They are written for both: placeholders are question marks.
@@ -26,6 +26,10 @@ type session interface {
 	// change is exec that waits, and tells how many rows were changed.
 	change(query string, args ...any) (int64, error)
 	rows(query string, args ...any) (rows, error)
+	// soon has read read the rows of a query, at the latest when the next answer is waited for, or by wait.
+	soon(read func(rows) error, query string, args ...any) error
+	// wait waits for the answers to all that was asked.
+	wait() error
 	// forUpdate is what makes a SELECT keep its rows for this transaction.
 	forUpdate() string
 	// leaveOut is what makes a SELECT keep its rows, and leave out those that others keep.
@@ -48,6 +52,16 @@ type rows interface {
 	Close() error
 }
 
+// read calls fn for every row; fn scans.
+func read(r rows, fn func(scan func(...any) error) error) error {
+	for r.Next() {
+		if err := fn(r.Scan); err != nil {
+			return err
+		}
+	}
+	return r.Err()
+}
+
 // get reads one row into dest, and tells whether there was one.
 func (t *tx) get(query string, args []any, dest ...any) (bool, error) {
 	rows, err := t.rows(query, args...)
@@ -68,12 +82,12 @@ func (t *tx) each(query string, args []any, fn func(scan func(...any) error) err
 		return err
 	}
 	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return read(rows, fn)
+}
+
+// soon is each at the latest when the next answer is waited for: questions that do not depend on each other travel together.
+func (t *tx) soon(query string, args []any, fn func(scan func(...any) error) error) error {
+	return t.session.soon(func(r rows) error { return read(r, fn) }, query, args...)
 }
 
 // micros and moment are how times are stored.

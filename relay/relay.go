@@ -30,11 +30,13 @@ const (
 	webhookFor  = 20 * time.Second // how long one webhook may take, its redirects included: there are none
 	lookAtLeast = time.Second      // how often the ledger is asked although nothing was said to be due: another process may write to it
 	lookFull    = time.Second      // how often it is asked while more is due than there are slots
+	// settleWithin is how long a signal that was taken waits to be written down together with what is due next.
+	settleWithin = 200 * time.Millisecond
 )
 
 // Ledger is what the relay asks of the ledger.
 type Ledger interface {
-	Due(ctx context.Context, lane ledger.Lane, limit int) ([]ledger.Delivery, error)
+	Exchange(ctx context.Context, delivered []ledger.Delivery, room map[ledger.Lane]int) ([]ledger.Delivery, ledger.Agenda, error)
 	Delivered(ctx context.Context, d ledger.Delivery, gone bool) error
 	Failed(ctx context.Context, d ledger.Delivery, why string, pause time.Duration) error
 	Tick(ctx context.Context) (next time.Time, err error)
@@ -63,30 +65,31 @@ type Relay struct {
 	Config
 	signer *standardwebhooks.Webhook
 	client *http.Client
-	lanes  []lane
+	lanes  map[ledger.Lane]lane
 	freed  chan struct{} // a slot of a lane that was full
 	out    sync.WaitGroup
+
+	mu      sync.Mutex
+	settled []ledger.Delivery // were made, and are written down with the next round
+	first   chan struct{}     // the first of them is there
 
 	sinkFor  time.Duration
 	stopping <-chan struct{} // closed when Run is to end
 }
 
-// lane is a kind of delivery with its slots.
-type lane struct {
-	to    ledger.Lane
-	slots chan struct{}
-}
+// lane is the slots of a kind of delivery.
+type lane chan struct{}
 
-func (l lane) free() int { return cap(l.slots) - len(l.slots) }
+func (l lane) free() int { return cap(l) - len(l) }
 
 // New makes a relay. The error is about the secret.
 func New(c Config) (*Relay, error) {
-	r := &Relay{Config: c, freed: make(chan struct{}, 1), sinkFor: sinkFor,
-		lanes: []lane{{ledger.ToFlows, make(chan struct{}, signals)}, {ledger.ToSystems, make(chan struct{}, webhooks)}},
+	r := &Relay{Config: c, freed: make(chan struct{}, 1), first: make(chan struct{}, 1), sinkFor: sinkFor,
+		lanes: map[ledger.Lane]lane{ledger.ToFlows: make(lane, signals), ledger.ToSystems: make(lane, webhooks)},
 		client: &http.Client{Timeout: webhookFor,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	if c.Sink != nil {
-		r.lanes = append(r.lanes, lane{ledger.ToSink, make(chan struct{}, sinks)})
+		r.lanes[ledger.ToSink] = make(lane, sinks)
 	}
 	if c.Secret == "" {
 		return r, nil
@@ -100,7 +103,7 @@ func New(c Config) (*Relay, error) {
 
 // Run delivers until ctx ends, then lets deliveries under way finish.
 func (r *Relay) Run(ctx context.Context) error {
-	defer r.out.Wait()
+	defer r.finish(context.WithoutCancel(ctx))
 	r.stopping = ctx.Done()
 	for ctx.Err() == nil {
 		wait, err := r.round(ctx)
@@ -108,32 +111,69 @@ func (r *Relay) Run(ctx context.Context) error {
 			r.Logger.Warn("the ledger could not be asked what is due", zap.Error(err))
 			wait = time.Second
 		}
-		timer := time.NewTimer(wait)
+		r.rest(ctx, wait)
+	}
+	return nil
+}
+
+// rest waits for so long, or until there is something to do.
+func (r *Relay) rest(ctx context.Context, wait time.Duration) {
+	end := time.Now().Add(wait)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
 		select {
+		case <-r.first:
+			timer.Reset(min(time.Until(end), settleWithin))
+			continue
 		case <-ctx.Done():
 		case <-r.Ledger.Changed():
 		case <-r.freed:
 		case <-timer.C:
 		}
-		timer.Stop()
+		return
 	}
-	return nil
 }
 
-// round hands out what is due and returns how long there is nothing to do. The ledger is asked last when it has to be
-// called next, so that what was just handed out does not count; what its tick made due is said by Changed.
+// finish waits for deliveries under way and writes them down.
+func (r *Relay) finish(ctx context.Context) {
+	r.out.Wait()
+	made := r.made()
+	if len(made) == 0 {
+		return
+	}
+	if _, _, err := r.Ledger.Exchange(ctx, made, nil); err != nil {
+		r.Logger.Warn("deliveries could not be written down and will be made again", zap.Int("deliveries", len(made)), zap.Error(err))
+	}
+}
+
+// round writes down what was delivered, hands out what is due, no more than there are slots for, and returns how long there is nothing
+// to do. What a tick makes due is said by Changed.
 func (r *Relay) round(ctx context.Context) (time.Duration, error) {
+	room := make(map[ledger.Lane]int, len(r.lanes))
+	for to, l := range r.lanes {
+		room[to] = l.free()
+	}
+	made := r.made()
+	due, agenda, err := r.Ledger.Exchange(ctx, made, room)
+	if err != nil {
+		r.settle(made...)
+		return 0, err
+	}
+	for _, d := range due {
+		r.hand(ctx, d)
+	}
 	full := false
 	for _, l := range r.lanes {
-		if err := r.hand(ctx, l); err != nil {
-			return 0, err
-		}
 		full = full || l.free() == 0
 	}
-	next, err := r.Ledger.Tick(ctx)
+	next := agenda.Next
+	if agenda.Tick {
+		if next, err = r.Ledger.Tick(ctx); err != nil {
+			return 0, err
+		}
+	}
 	switch {
-	case err != nil:
-		return 0, err
 	case full:
 		return lookFull, nil
 	case next.IsZero():
@@ -142,41 +182,62 @@ func (r *Relay) round(ctx context.Context) (time.Duration, error) {
 	return min(max(time.Until(next), time.Millisecond), lookAtLeast), nil
 }
 
-// hand takes what is due in a lane, no more than it has slots for, and lets it be delivered.
-func (r *Relay) hand(ctx context.Context, l lane) error {
-	room := l.free()
-	if room == 0 {
-		return nil
-	}
-	due, err := r.Ledger.Due(ctx, l.to, room)
-	if err != nil {
-		return err
-	}
-	for _, d := range due {
-		l.slots <- struct{}{}
-		r.out.Go(func() {
-			defer r.release(l)
-			r.deliver(context.WithoutCancel(ctx), d)
-		})
-	}
-	return nil
+// hand lets a delivery be made, in a slot that is free.
+func (r *Relay) hand(ctx context.Context, d ledger.Delivery) {
+	l := r.lanes[d.Lane()]
+	l <- struct{}{}
+	r.out.Go(func() {
+		defer r.release(l)
+		r.deliver(context.WithoutCancel(ctx), d)
+	})
 }
 
 // release gives a slot back. While a lane is full nothing is asked for it, so that the end of that is said.
 func (r *Relay) release(l lane) {
 	full := l.free() == 0
-	<-l.slots
+	<-l
 	if full {
-		select {
-		case r.freed <- struct{}{}:
-		default:
-		}
+		say(r.freed)
 	}
 }
 
-// deliver makes one delivery and writes down what came of it.
+func say(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// settle has deliveries written down with the next round. Should that never come, they are made again.
+func (r *Relay) settle(made ...ledger.Delivery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.settled) == 0 && len(made) > 0 {
+		say(r.first)
+	}
+	r.settled = append(r.settled, made...)
+}
+
+// made takes what is to be written down.
+func (r *Relay) made() []ledger.Delivery {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.first:
+	default:
+	}
+	made := r.settled
+	r.settled = nil
+	return made
+}
+
+// deliver makes one delivery and writes down what came of it: at once, unless it may be made again without harm, as to a flow.
 func (r *Relay) deliver(ctx context.Context, d ledger.Delivery) {
 	gone, err := r.send(ctx, d)
+	if err == nil && !gone && d.Lane() == ledger.ToFlows {
+		r.settle(d)
+		return
+	}
 	log := r.Logger.With(zap.String("workflow_id", d.WorkflowID), zap.Int("try", d.Tries+1))
 	switch {
 	case errors.Is(err, errLeft):

@@ -459,11 +459,11 @@ type blind struct {
 	fails atomic.Int32
 }
 
-func (b *blind) Tick(ctx context.Context) (time.Time, error) {
+func (b *blind) Exchange(ctx context.Context, delivered []ledger.Delivery, room map[ledger.Lane]int) ([]ledger.Delivery, ledger.Agenda, error) {
 	if b.fails.Add(-1) >= 0 {
-		return time.Time{}, fmt.Errorf("the disk is slow")
+		return nil, ledger.Agenda{}, fmt.Errorf("the disk is slow")
 	}
-	return b.Ledger.Tick(ctx)
+	return b.Ledger.Exchange(ctx, delivered, room)
 }
 
 func TestALedgerThatFailsIsAskedAgain(t *testing.T) {
@@ -480,6 +480,39 @@ func TestALedgerThatFailsIsAskedAgain(t *testing.T) {
 	o.eventually(func() bool { return len(o.flows.taken()) == 1 }, "delivered")
 	cancel()
 	require.NoError(t, <-done)
+}
+
+// forgetful is a ledger that cannot be told of deliveries for a while.
+type forgetful struct {
+	relay.Ledger
+	fails atomic.Int32
+}
+
+func (f *forgetful) Exchange(ctx context.Context, delivered []ledger.Delivery, room map[ledger.Lane]int) ([]ledger.Delivery, ledger.Agenda, error) {
+	if len(delivered) > 0 && f.fails.Add(-1) >= 0 {
+		return nil, ledger.Agenda{}, fmt.Errorf("the disk is full")
+	}
+	return f.Ledger.Exchange(ctx, delivered, room)
+}
+
+func TestASignalThatCouldNotBeWrittenDownIsWrittenDownLaterAndNotMadeAgain(t *testing.T) {
+	o := open(t)
+	f := &forgetful{Ledger: o.Ledger}
+	f.fails.Store(2)
+	r, err := relay.New(relay.Config{Ledger: f, Flows: o.flows, Logger: zap.NewNop()})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	o.dial("a")
+	o.end("a")
+	o.eventually(func() bool { return f.fails.Load() < 0 }, "written down")
+	cancel()
+	require.NoError(t, <-done)
+	require.Len(t, o.flows.tried(), 1)
+	_, agenda, err := o.Exchange(t.Context(), nil, nil)
+	require.NoError(t, err)
+	require.Zero(t, agenda.Next, "nothing is owed")
 }
 
 func TestTwoDeliveriesOfTheSameDoNotLoseWhatIsNewer(t *testing.T) {

@@ -121,7 +121,6 @@ func TestASinkThatDoesNotReturnHoldsUpNoCallAndNoWebhook(t *testing.T) {
 		o.escalate(fmt.Sprint(i), "")
 	}
 	o.eventually(func() bool { return d.count() >= 32 }, "every slot of the sink is taken")
-	begin := time.Now()
 	o.dial("webhook")
 	o.escalate("webhook", rc.URL)
 	for i := range many {
@@ -129,7 +128,6 @@ func TestASinkThatDoesNotReturnHoldsUpNoCallAndNoWebhook(t *testing.T) {
 	}
 	o.eventually(func() bool { return len(o.flows.taken()) == many }, "and yet the flows are told")
 	o.eventually(func() bool { return rc.count() == 1 }, "and so is the receiver of a webhook")
-	require.Less(t, time.Since(begin), soon)
 	require.Equal(t, 32, d.count(), "what has no slot is not taken from the ledger")
 	close(release)
 	o.eventually(func() bool { return d.count() == many }, "the others come to their turn")

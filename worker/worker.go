@@ -111,6 +111,7 @@ func (w *Worker) flows(o sdk.Options) (sdk.Worker, error) {
 		activities.NameHold:     w.Activities.Hold,
 		activities.NameOptOut:   w.Activities.OptOut,
 		activities.NameLook:     w.Activities.Look,
+		activities.NameNote:     w.Activities.Note,
 		activities.NameReplan:   w.Activities.Replan,
 
 		activities.NameChangePolicy: w.Activities.ChangePolicy,

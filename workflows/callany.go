@@ -50,6 +50,7 @@ func Human(a call.Attempt) bool { return a.Disposition == call.Human }
 // bot has said, for which ResultWithin waits. It must decide from these alone. A target that must not be called is in Refused; when
 // all are refused the error is a *RefusedError.
 func (f *Flow) CallAny(ctx workflow.Context, order Order, targets []call.Target, enough func(call.Attempt) bool, options ...CallOption) (Reached, error) {
+	defer func() { f.planned = false }()
 	return step(ctx, f, "CallAny", func(ctx workflow.Context) (Reached, error) {
 		g := group{f: f, enough: enough, options: options}
 		if order == AtOnce {

@@ -108,7 +108,8 @@ func (f *Flow) request(options []CallOption) request {
 // underPolicy puts in what the policy says of a dial, as it is now.
 func (f *Flow) underPolicy(in activities.DialoutInput) activities.DialoutInput {
 	p := f.under.Policy
-	in.Dial, in.Lifetime, in.Rules, in.Follows = p.Dial, p.Lifetime, p.Rules(), f.under.Follows
+	in.Dial, in.Lifetime, in.Rules, in.Follows, in.FollowsVersion = p.Dial, p.Lifetime, p.Rules(), f.under.Follows, f.under.Version
+	in.Promised = f.promised
 	return in
 }
 
@@ -157,7 +158,11 @@ func (f *Flow) call(ctx workflow.Context, options []CallOption) (call.Attempt, e
 		return call.Attempt{}, err
 	}
 	f.promised = false
-	return f.hearOut(ctx, attempt, r)
+	if attempt, err = f.hearOut(ctx, attempt, r); err != nil || !f.changed {
+		return attempt, err
+	}
+	_, err = f.refresh(ctx, false) // so that the flow goes on by the policy as it is now
+	return attempt, err
 }
 
 // hearOut takes in an attempt that was dialed, its end, and what the bot says of it where that is waited for.
@@ -210,7 +215,7 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 		if r.dial.First == 0 && f.settledAfterAll() {
 			return call.Attempt{}, errSettled
 		}
-		if r.dial.First == 0 && f.changed {
+		if f.changed {
 			if err := f.replanCall(ctx, r); err != nil {
 				return call.Attempt{}, err
 			}
@@ -220,7 +225,7 @@ func (f *Flow) dial(ctx workflow.Context, r request) (call.Attempt, error) {
 			return call.Attempt{}, &RefusedError{Refusal: followup.Refusal{Outcome: call.OutcomeExpired, Rule: "flow " + f.name,
 				Reason: "not dialed before " + r.before.Format(time.RFC3339)}, open: true}
 		}
-		f.show(ctx, StateCalling, nil, fmt.Sprintf("Dialing attempt %d.", r.dial.N))
+		f.show(ctx, StateCalling, nil, fmt.Sprintf("attempt %d is dialed", r.dial.N))
 		f.listen()
 		woken := f.woken
 		r.dial.Notes = f.take()
@@ -290,8 +295,8 @@ func (f *Flow) hold(ctx workflow.Context, d activities.DialoutInput, woken int, 
 	if err != nil {
 		return err
 	}
-	f.show(ctx, StateHeld, &h, fmt.Sprintf("Attempt %d is held: **%s** (%s), %s.", d.N, h.Reason, h.Rule, whenOver(h)))
-	enough := func() bool { return (f.settledAfterAll() || f.changed) && d.First == 0 || f.woken > woken }
+	f.show(ctx, StateHeld, &h, fmt.Sprintf("attempt %d has to wait (%s), %s [%s]", d.N, h.Reason, whenOver(h), h.Rule))
+	enough := func() bool { return f.settledAfterAll() && d.First == 0 || f.woken > woken }
 	if d.First != 0 {
 		_, err := f.sleep(ctx, h.Until, "held: "+string(h.Reason), enough)
 		return err
@@ -312,7 +317,7 @@ func (f *Flow) awaitEnd(ctx workflow.Context, n int, reactions []reaction) (call
 	}
 	var failed error
 	if !over() && !f.settled(ctx, n) {
-		f.show(ctx, StateCalling, nil, fmt.Sprintf("Attempt %d is under way.", n))
+		f.show(ctx, StateCalling, nil, fmt.Sprintf("attempt %d is under way", n))
 		watchdog := f.alarm(ctx, f.known(n).HearUntil, fmt.Sprintf("give up on attempt %d if its end is not heard", n))
 		defer watchdog.stop()
 		for !over() {

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -16,7 +17,7 @@ import (
 // needs nothing more, people have been told where it escalates. What remains otherwise is to WaitForRetry and to Call. The
 // decision is made by the ledger and is in the history: it is never worked out again.
 func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision, error) {
-	return step(ctx, f, "Conclude", func(ctx workflow.Context) (d followup.Decision, err error) {
+	d, err := step(ctx, f, "Conclude", func(ctx workflow.Context) (d followup.Decision, err error) {
 		if a.Key == "" {
 			return d, temporal.NewNonRetryableApplicationError("Flow.Conclude was given no attempt: call first", "Input", nil)
 		}
@@ -29,6 +30,8 @@ func (f *Flow) Conclude(ctx workflow.Context, a call.Attempt) (followup.Decision
 		}
 		return d, f.follow(ctx, a, d)
 	})
+	f.concluded = d
+	return d, err
 }
 
 // follow does what was decided on an attempt, as far as that is not a wait or a call.
@@ -107,7 +110,7 @@ func (f *Flow) Escalate(ctx workflow.Context, reason string) error {
 
 func (f *Flow) escalate(ctx workflow.Context, reason, rule string) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	f.show(ctx, StateEscalating, nil, "Escalating: "+reason+".")
+	f.show(ctx, StateEscalating, nil, reason)
 	in := activities.EscalateInput{Webhook: f.under.Policy.Escalate.Webhook, Notes: f.take(), Claim: f.unheardOf(), Contact: followup.Escalated{
 		WorkflowID: f.info.WorkflowExecution.ID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, To: f.in.To.URI,
 		Reason: reason, Rule: rule, At: workflow.Now(ctx), Metadata: f.in.Metadata, Attempts: f.attempts}}
@@ -142,7 +145,7 @@ func (f *Flow) end(ctx workflow.Context, err error) (call.Result, error) {
 	if err := workflow.Await(free, func() bool { f.listen(); return f.calls == 0 }); err != nil {
 		return call.Result{}, err
 	}
-	f.show(free, StateDone, nil, fmt.Sprintf("Done: **%s**. %s", f.status.Outcome, f.status.Reason))
+	f.show(free, StateDone, nil, strings.TrimSuffix(fmt.Sprintf("**%s**, %s", f.status.Outcome, f.status.Reason), ", "))
 	return call.Result{WorkflowID: f.info.WorkflowExecution.ID, RunID: f.info.WorkflowExecution.RunID, Outcome: f.status.Outcome,
 		Escalated: f.status.Outcome == call.OutcomeEscalated, Reason: f.status.Reason, Attempts: f.attempts}, nil
 }
@@ -155,6 +158,8 @@ func (f *Flow) settle(ctx workflow.Context, returned error) (failed, err error) 
 		return nil, f.finish(ctx, refused.Outcome, refused.Reason)
 	case refused != nil && refused.told && len(f.notes) == 0:
 		return nil, nil
+	case refused != nil && refused.told:
+		return nil, f.finish(ctx, f.status.Outcome, f.status.Reason)
 	case refused != nil:
 		return nil, f.done(ctx, refused.Outcome, refused.Reason, string(refused.Outcome))
 	case f.steer.end == errOptedOut && f.status.Outcome == "":

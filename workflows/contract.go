@@ -80,6 +80,8 @@ type Input struct {
 	// Follows is a policy that the ledger keeps under this name: its newest version holds in place of Policy, now and when it changes. Where
 	// the ledger has none of the name, Policy holds. Empty: Policy holds until the run is given another.
 	Follows string `json:"follows,omitempty"`
+	// FollowsVersion is the version of that policy which Policy is; 0: it is not known to be one, and the ledger's is taken up before the first dial.
+	FollowsVersion int `json:"follows_version,omitempty"`
 	// Subject is what the calls are about, such as a debt: limits by subject count over all its contacts. Empty: the contact.
 	Subject string `json:"subject,omitempty"`
 	// Consent is the recipient's consent to be called; nil: none is known. Some presets demand one.
@@ -91,7 +93,8 @@ type Input struct {
 // Status is the answer to the status query.
 type Status struct {
 	State    State          `json:"state"`
-	Wait     *followup.Hold `json:"wait,omitempty"` // what the flow waits for
+	Wait     *followup.Hold `json:"wait,omitempty"`   // what the flow waits for
+	Paused   string         `json:"paused,omitempty"` // by whom and why; it may be said while a call goes on, which nothing follows then
 	Attempts []call.Attempt `json:"attempts"`
 	Outcome  call.Outcome   `json:"outcome,omitempty"`
 	Reason   string         `json:"reason,omitempty"`

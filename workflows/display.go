@@ -2,6 +2,8 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -17,21 +19,29 @@ func (f *Flow) upsert(ctx workflow.Context, s State, updates ...temporal.SearchA
 	return workflow.UpsertTypedSearchAttributes(ctx, updates...)
 }
 
-// show puts the state on the run's page in the Temporal UI; it writes nothing to the history.
+// show puts the state on the run's page in the Temporal UI, and the attempts, the newest first: the page may cut the end off. It writes
+// nothing to the history.
 func (f *Flow) show(ctx workflow.Context, s State, wait *followup.Hold, text string) {
 	f.status.State, f.status.Wait = s, wait
-	for _, a := range f.attempts {
-		text += fmt.Sprintf("\n\n- attempt %d: %s", a.N, describe(a))
+	text = fmt.Sprintf("**%s**: %s.\n", strings.ToUpper(string(s[:1]))+string(s[1:]), text)
+	for _, a := range slices.Backward(f.attempts) {
+		text += fmt.Sprintf("\n- attempt %d: %s", a.N, describe(a))
 	}
 	workflow.SetCurrentDetails(ctx, text)
 }
 
+// clock is a time as people read it.
+func clock(t time.Time) string { return t.UTC().Format("Mon 2 Jan 15:04:05 MST") }
+
 // whenOver says when a hold ends.
 func whenOver(h followup.Hold) string {
-	if !h.NotBefore.IsZero() {
-		return "until " + h.NotBefore.Format(time.RFC3339) + ", then in its turn"
+	switch {
+	case !h.NotBefore.IsZero():
+		return "until **" + clock(h.NotBefore) + "**, then in its turn"
+	case h.Until.IsZero():
+		return "until " + h.Event
 	}
-	return "until " + h.Until.Format(time.RFC3339) + " at the latest"
+	return "until **" + clock(h.Until) + "** at the latest"
 }
 
 func describe(a call.Attempt) string {

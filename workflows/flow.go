@@ -38,18 +38,19 @@ type Flow struct {
 	wrote    int // notes of the flow's own, those of earlier runs included
 	status   Status
 
-	heard   workflow.ReceiveChannel // SignalAttempt
-	wakes   workflow.ReceiveChannel // SignalWake
-	said    workflow.ReceiveChannel // SignalResult
-	woken   int                     // wakes so far
-	recheck bool                    // it has to ask whether it may go on
-	given   bool                    // it goes by another policy than that of its input
-	changed bool                    // its policy has: it has to ask what it waits for
-	planned bool                    // it goes by what the policy has decided on the last attempt
-	steer   steering
-	step    string // the method that the flow is in
-	journal journal
-	renewed *Input // the run is to be continued with this
+	heard     workflow.ReceiveChannel // SignalAttempt
+	wakes     workflow.ReceiveChannel // SignalWake
+	said      workflow.ReceiveChannel // SignalResult
+	woken     int                     // wakes so far
+	recheck   bool                    // it has to ask whether it may go on
+	given     bool                    // it goes by another policy than that of its input
+	changed   bool                    // its policy has: it has to ask what it waits for
+	planned   bool                    // it goes by what the policy has decided on the last attempt, which is
+	concluded followup.Decision
+	steer     steering
+	step      string // the method that the flow is in
+	journal   journal
+	renewed   *Input // the run is to be continued with this
 }
 
 // ErrCanceled is what the methods of a Flow return when the run was asked to stop.
@@ -73,7 +74,7 @@ func newFlow(ctx workflow.Context, name string, in Input) (*Flow, error) {
 		return nil, temporal.NewNonRetryableApplicationError(
 			"a call flow must not be started with a retry policy or a cron schedule: it retries by itself", "RepeatedRun", nil)
 	}
-	f := &Flow{name: name, in: in, under: Under{in.Policy, in.Follows}, to: in.To, info: info, status: Status{State: StateCalling}, ended: map[string]bool{},
+	f := &Flow{name: name, in: in, under: Under{in.Policy, in.Follows, in.FollowsVersion}, to: in.To, info: info, status: Status{State: StateCalling}, ended: map[string]bool{},
 		heard: workflow.GetSignalChannel(ctx, SignalAttempt), wakes: workflow.GetSignalChannel(ctx, SignalWake),
 		said: workflow.GetSignalChannel(ctx, SignalResult)}
 	f.begin(ctx)
@@ -89,6 +90,9 @@ func newFlow(ctx workflow.Context, name string, in Input) (*Flow, error) {
 func (f *Flow) current() Status {
 	s := f.status
 	s.Attempts = slices.Clone(f.attempts)
+	if p := f.steer.paused; p != nil {
+		s.Paused = p.words("paused")
+	}
 	return s
 }
 

@@ -28,6 +28,10 @@ type Earlier struct {
 	Paused    *Steering        `json:"paused,omitempty"`
 	Wrote     int              `json:"wrote,omitempty"` // notes of the flow's own
 	Under     *Under           `json:"under,omitempty"` // the policy by which it goes; nil: that of the input
+	// Planned, To and Promised are as the flow has them, where a policy that has changed may have changed them since the last step.
+	Planned  bool         `json:"planned,omitempty"`
+	To       *call.Target `json:"to,omitempty"`
+	Promised bool         `json:"promised,omitempty"`
 }
 
 // Step is what one method of the flow came to.
@@ -93,6 +97,9 @@ func (f *Flow) caughtUp() {
 		f.add(a)
 	}
 	f.results = e.Results
+	if f.planned = e.Planned; e.To != nil {
+		f.to, f.promised = *e.To, e.Promised
+	}
 }
 
 // step is one of the flow's methods: what it came to in an earlier run, or else what do comes to.
@@ -202,8 +209,9 @@ func (f *Flow) earlier(ctx workflow.Context) *Earlier {
 	e := &Earlier{StartedAt: j.began, Versions: j.versions, Attempts: f.attempts, Results: f.results, Notes: f.notes, Noted: f.noted, Wrote: f.wrote,
 		Paused: f.steer.paused}
 	if f.given {
-		e.Under = &f.under
+		e.Under, e.To, e.Promised = &f.under, &f.to, f.promised
 	}
+	e.Planned = f.planned
 	for i, s := range j.steps {
 		if s.Value == nil {
 			value, err := encode(j.values[i])

@@ -13,7 +13,7 @@ func OutboundCall(ctx workflow.Context, f *Flow, _ None) error {
 		if err != nil {
 			return err
 		}
-		if _, err := f.AwaitResult(ctx, attempt, f.Input().Policy.ResultWait(attempt)); err != nil {
+		if _, err := f.AwaitResult(ctx, attempt, f.Policy().ResultWait(attempt)); err != nil {
 			return err
 		}
 		decision, err := f.Conclude(ctx, attempt)

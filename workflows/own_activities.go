@@ -39,7 +39,8 @@ func (d Definition) WithActivities(own ...any) Definition {
 func ActivitiesOf(flows ...Definition) (map[string]any, error) {
 	all, owner := map[string]any{}, map[string]string{}
 	for _, name := range []string{activities.NameDialout, activities.NameConclude, activities.NameGiveUp, activities.NameFinish,
-		activities.NameEscalate, activities.NameHold, activities.NameOptOut, activities.NameLook, activities.NameRecheck} {
+		activities.NameEscalate, activities.NameHold, activities.NameOptOut, activities.NameLook, activities.NameRecheck,
+		activities.NameNote, activities.NameReplan, activities.NameChangePolicy} {
 		owner[name] = "Redial"
 	}
 	for _, f := range flows {

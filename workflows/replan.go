@@ -18,7 +18,11 @@ import (
 type Under struct {
 	Policy  followup.Policy `json:"policy"`
 	Follows string          `json:"follows,omitempty"` // as of Input
+	Version int             `json:"version,omitempty"` // of Policy, where it is the one that is followed; 0: it is not known to be
 }
+
+// Policy is the policy by which the run goes now: that of its input, until it is given another one, or the one that it follows has changed.
+func (f *Flow) Policy() followup.Policy { return f.under.Policy }
 
 func (f *Flow) refuseChange(_ time.Time, s Steering) error {
 	if (s.Policy == nil) == (s.Follows == "") {
@@ -31,39 +35,50 @@ func (f *Flow) refuseChange(_ time.Time, s Steering) error {
 func (f *Flow) changePolicy(ctx workflow.Context, s Steering) error {
 	c := f.claim(f.to.URI)
 	c.Follows = s.Follows
-	in := activities.ChangePolicyInput{Claim: c, Policy: s.Policy, Targets: f.numbers(), Consent: f.in.Consent, Words: s.words("another policy was given")}
+	before := f.take()
+	f.noteDown(ctx, s.words("another policy was given"))
+	in := activities.ChangePolicyInput{Claim: c, Policy: s.Policy, Targets: f.numbers(), Consent: f.in.Consent, Notes: append(before, f.take()...)}
 	var result activities.ChangePolicyResult
-	if err := f.write(ctx, in.Words, activities.NameChangePolicy, in, &result); err != nil {
+	if err := f.write(ctx, s.words("another policy was given"), activities.NameChangePolicy, in, &result); err != nil {
 		return err
 	}
 	if result.Refused != "" {
+		f.notes = append(before, f.notes...)
 		return temporal.NewApplicationError(result.Refused, "Refused")
 	}
-	f.under, f.given, f.changed = Under{result.Policy, s.Follows}, true, true
+	f.under, f.given, f.changed = Under{*result.Policy, s.Follows, result.Version}, true, true
+	f.woken++ // who is held asks for leave again
 	return nil
 }
 
-// replan asks what the contact waits for under its policy as it is now, and takes that policy up. Where it waits for a retry that the policy
-// has decided on, it does what is decided now; a decision that ends the contact is returned as a *RefusedError. Nil: nothing was decided
-// anew, because it waits for something else.
-func (f *Flow) replan(ctx workflow.Context) (*followup.Decision, error) {
+// refresh takes up the policy as it is now. With decide, what follows the last attempt is decided anew, where the flow goes by what was decided
+// on it; nil: it does not.
+func (f *Flow) refresh(ctx workflow.Context, decide bool) (*followup.Decision, error) {
 	f.changed = false
+	follows := f.under.Follows
 	in := activities.ReplanInput{WorkflowID: f.info.WorkflowExecution.ID, Policy: f.under.Policy, Notes: f.take()}
-	last := f.Last()
-	if f.planned && !f.settledAfterAll() {
-		in.Key, in.Numbers = last.Key, f.conclusive()
+	if decide && f.planned && !f.settledAfterAll() {
+		in.Key, in.Numbers = f.Last().Key, f.conclusive()
 	}
 	var plan followup.Plan
 	if err := f.write(ctx, "the policy has changed", activities.NameReplan, in, &plan); err != nil {
 		return nil, err
 	}
-	if plan.Policy != nil {
-		f.under.Policy, f.given = *plan.Policy, true
+	if plan.Policy != nil && f.under.Follows == follows { // nobody has given it another one meanwhile
+		f.under, f.given = Under{*plan.Policy, follows, plan.Version}, true
 	}
-	d := plan.Decision
-	if d == nil {
-		return nil, nil
+	return plan.Decision, nil
+}
+
+// replan takes up the policy as it is now. Where the flow waits for a retry that the policy has decided on, it does what is decided now; a
+// decision that ends the contact is returned as a *RefusedError. Nil: nothing was decided anew, because it waits for something else.
+func (f *Flow) replan(ctx workflow.Context) (*followup.Decision, error) {
+	last := f.Last()
+	d, err := f.refresh(ctx, true)
+	if err != nil || d == nil {
+		return nil, err
 	}
+	f.concluded = *d
 	if err := f.follow(ctx, last, *d); err != nil {
 		return nil, err
 	}
@@ -85,6 +100,10 @@ func (f *Flow) replanWait(ctx workflow.Context, h followup.Hold) (followup.Hold,
 
 // replanCall is replan before a dial. A retry that is due later now is waited for first.
 func (f *Flow) replanCall(ctx workflow.Context, r request) error {
+	if r.dial.First != 0 { // beside others: none of them is a retry
+		_, err := f.refresh(ctx, false)
+		return err
+	}
 	d, err := f.replan(ctx)
 	if err != nil || d == nil {
 		return err

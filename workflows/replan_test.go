@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
 
 	"redial/call"
 	"redial/callflowtest"
@@ -163,4 +164,116 @@ func TestAPolicyThatCannotHoldIsRefusedAndChangesNothing(t *testing.T) {
 	for why, steered := range refused {
 		require.ErrorContains(t, steered.Err(), why)
 	}
+}
+
+func TestTheBotsResultIsWaitedForAsThePolicySaysNow(t *testing.T) {
+	eachChange(t, func(t *testing.T, comes func(*callflowtest.Kit, time.Duration, followup.Policy) func(*workflows.Input)) {
+		for when, at := range map[string]time.Duration{"before the call": 5 * time.Minute, "in the call": 21 * time.Minute} {
+			t.Run(when, func(t *testing.T) {
+				kit := callflowtest.New(t, workflows.Standard).At(monday)
+				kit.On(anna).Busy().Then().Human(2 * time.Minute).Result(call.Refused).After(2 * time.Minute)
+				with := comes(kit, at, written(t, "on: {busy: {retry: [20m]}, human: {wait_result: 10m, declined: escalate, none: stop}}"))
+				kit.Call(anna, nil, steady, with).Outcome(call.OutcomeEscalated)
+			})
+		}
+	})
+}
+
+func TestWhoFollowsAPolicyIsDialedAsItsNewestVersionSaysFromTheFirstCallOn(t *testing.T) {
+	kit := callflowtest.New(t, workflows.Standard).At(monday)
+	kit.On(anna).Human(time.Minute)
+	kit.PutPolicy(written(t, "dial: {machine_detection: disabled}"))
+	run := kit.Call(anna, nil, steady, follows).Outcome(call.Outcome(call.Answered))
+	require.False(t, run.Result().Attempts[0].Detection)
+}
+
+func TestWhatAnOperatorHasChosenStandsInAHeldRunToo(t *testing.T) {
+	held := func(t *testing.T) *callflowtest.Kit {
+		kit := asleep(t).Lines(1).OtherCall("+14155550199", 15*time.Minute, time.Hour)
+		kit.SteerAfter(30*time.Minute, workflows.UpdateReschedule, workflows.Steering{At: monday.Add(4 * time.Hour)})
+		return kit
+	}
+	t.Run("when a line is free", func(t *testing.T) {
+		held(t).Call(anna, nil, steady).Outcome("human").DialedAt(monday, monday.Add(4*time.Hour))
+	})
+	eachChange(t, func(t *testing.T, comes func(*callflowtest.Kit, time.Duration, followup.Policy) func(*workflows.Input)) {
+		kit := held(t)
+		with := comes(kit, 40*time.Minute, written(t, "on: {busy: stop}"))
+		kit.Call(anna, nil, steady, with).Outcome("human").DialedAt(monday, monday.Add(4*time.Hour))
+	})
+	t.Run("in a run that was continued", func(t *testing.T) {
+		eachChange(t, func(t *testing.T, comes func(*callflowtest.Kit, time.Duration, followup.Policy) func(*workflows.Input)) {
+			kit := asleep(t).Renew().Lines(1).OtherCall("+14155550199", time.Hour, 4*time.Hour)
+			kit.SteerAfter(5*time.Minute, workflows.UpdateReschedule, workflows.Steering{At: monday.Add(2 * time.Hour)})
+			with := comes(kit, 3*time.Hour, written(t, "on: {busy: stop}"))
+			require.NotZero(t, kit.Call(anna, nil, steady, with).Outcome("human").Renewals())
+		})
+	})
+}
+
+func TestWhoIsHeldAndPausedAsksAgainOnceItIsResumed(t *testing.T) {
+	kit := asleep(t).Lines(1).OtherCall("+14155550199", 15*time.Minute, time.Hour)
+	kit.SteerAfter(30*time.Minute, workflows.UpdatePause, workflows.Steering{})
+	kit.SteerAfter(100*time.Minute, workflows.UpdateResume, workflows.Steering{})
+	kit.Call(anna, nil, steady).Outcome("human").DialedAt(monday, monday.Add(100*time.Minute))
+}
+
+func TestARunThatIsContinuedBeforeItsDialCallsTheNumberThatWasDecidedAnew(t *testing.T) {
+	eachChange(t, func(t *testing.T, comes func(*callflowtest.Kit, time.Duration, followup.Policy) func(*workflows.Input)) {
+		kit := asleep(t).Renew().Lines(1).OtherCall("+14155550199", 15*time.Minute, time.Hour)
+		kit.On(bertsNumber).Human(time.Minute)
+		with := comes(kit, 30*time.Minute, written(t, "on: {busy: next_number}"))
+		kit.Call(anna, nil, steady, further(bertsNumber), with).Outcome("human").Dialed(anna, bertsNumber)
+	})
+}
+
+func TestATimeOfTheFlowsOwnStandsWhenThePolicyChanges(t *testing.T) {
+	later := workflows.Define("Later", func(ctx workflow.Context, f *workflows.Flow, _ workflows.None) error {
+		for {
+			a, err := f.Call(ctx)
+			if err != nil {
+				return err
+			}
+			d, err := f.Conclude(ctx, a)
+			if err != nil || d.Final() {
+				return err
+			}
+			d.At = d.At.Add(24 * time.Hour)
+			if err := f.WaitForRetry(ctx, d); err != nil {
+				return err
+			}
+		}
+	})
+	eachChange(t, func(t *testing.T, comes func(*callflowtest.Kit, time.Duration, followup.Policy) func(*workflows.Input)) {
+		kit := callflowtest.New(t, later).At(monday)
+		kit.On(anna).Busy().Then().Human(time.Minute)
+		with := comes(kit, 5*time.Minute, written(t, "attempts: 3"))
+		kit.Call(anna, nil, steady, with).Outcome("human").DialedAt(monday, monday.Add(24*time.Hour+20*time.Minute+time.Second))
+	})
+}
+
+func TestCallsAtOnceThatAreHeldAskAgainWhenThePolicyChanges(t *testing.T) {
+	eachChange(t, func(t *testing.T, comes func(*callflowtest.Kit, time.Duration, followup.Policy) func(*workflows.Input)) {
+		kit := kitOf(t, func(ctx workflow.Context, f *workflows.Flow) error {
+			_, err := f.CallAny(ctx, workflows.AtOnce, three, workflows.Human)
+			return err
+		})
+		kit.On(anna).Human(time.Minute)
+		kit.OnAny().Busy()
+		shut := written(t, `window: {timezone: UTC, days: {mon-sun: ["15:00-20:00"]}}`).WithDefaults()
+		with := comes(kit, 5*time.Minute, written(t, ""))
+		run := kit.Call("", nil, func(in *workflows.Input) { in.Policy = shut }, with)
+		require.Len(t, run.Dials(), 3)
+		for _, d := range run.Dials() {
+			require.Less(t, d.At.Sub(monday), 6*time.Minute)
+		}
+	})
+}
+
+func TestAPolicyOfTheLedgerThatCannotHoldForAContactIsRefused(t *testing.T) {
+	kit := asleep(t)
+	kit.PutPolicy(written(t, "window: {presets: [us-federal]}"))
+	refused := kit.SteerAfter(time.Minute, workflows.UpdateChangePolicy, workflows.Steering{Follows: "reminder"})
+	kit.Call(anna, nil, steady).Outcome("human").DialedAt(monday, monday.Add(20*time.Minute+time.Second))
+	require.ErrorContains(t, refused.Err(), "consent: it is missing")
 }

@@ -53,6 +53,11 @@ func (f *Flow) rest(ctx workflow.Context, h followup.Hold, summary string, enoug
 	defer func() { f.steer.wait = nil }()
 	for calls := f.steer.calls; ; {
 		f.steer.wait = &h
+		if f.steer.paused != nil && f.status.State != StatePaused && inMidCall(ctx) {
+			if err := f.sayPaused(ctx); err != nil {
+				return err
+			}
+		}
 		over := false // kept: a piece of news is enough only once
 		_, err := f.sleep(ctx, h.Until, summary, func() bool {
 			over = over || enough()
@@ -75,12 +80,26 @@ func (f *Flow) rest(ctx workflow.Context, h followup.Hold, summary string, enoug
 			return err
 		}
 		f.steer.moved = nil
+		if held(h) && sinceItQuits(ctx) {
+			enough = f.newlySettled // what it was held for is not waited for any more
+		}
 		h = followup.Hold{Reason: followup.ReasonRescheduled, Rule: moved.words("rescheduled"), Until: moved.At}
 		summary = h.Rule
 		if err := f.say(ctx, StateWaiting, h); err != nil {
 			return err
 		}
 	}
+}
+
+// held tells whether a wait is for leave to dial.
+func held(h followup.Hold) bool {
+	return h.Reason != followup.ReasonRetry && h.Reason != followup.ReasonRescheduled && h.Reason != followup.ReasonFlow
+}
+
+// sinceItQuits tells whether a held contact that is paused or rescheduled leaves the queue, and has to ask again by itself. It is asked where
+// somebody does that only, so that other runs are what they were.
+func sinceItQuits(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "redial: who is paused or rescheduled leaves the queue", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // mayGoOn asks whether a contact that waits may still be called. It is asked when a wake says so: only there is the answer new, and
@@ -120,7 +139,7 @@ func (f *Flow) newlySettled() bool {
 // was unknown is heard after all: the next Call returns that attempt and dials nothing. When the contact must not be called any more it
 // returns a *RefusedError at once.
 func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
-	f.planned = true
+	f.planned = d.Same(f.concluded) // and not by a time of the flow's own
 	_, err := step(ctx, f, "WaitForRetry", func(ctx workflow.Context) (struct{}, error) {
 		f.renew(ctx)
 		f.showRetry(ctx, d)
@@ -131,7 +150,7 @@ func (f *Flow) WaitForRetry(ctx workflow.Context, d followup.Decision) error {
 
 func (f *Flow) showRetry(ctx workflow.Context, d followup.Decision) {
 	f.show(ctx, StateWaiting, &followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At},
-		fmt.Sprintf("%s. Attempt %d at **%s** (%s).", d.Reason, f.numbered+1, d.At.Format(time.RFC3339), d.Rule))
+		fmt.Sprintf("attempt %d at **%s**, after %s [%s]", f.numbered+1, clock(d.At), d.Reason, d.Rule))
 }
 
 // Hold sleeps until a time of the flow's own choice. The reason is what an operator reads meanwhile; it must hold no number and
@@ -176,7 +195,7 @@ func (f *Flow) hear(ctx workflow.Context, a call.Attempt, atMost time.Duration) 
 	if atMost > 0 && !said() {
 		at := workflow.Now(ctx).Add(atMost)
 		wait := followup.Hold{Reason: followup.ReasonResult, Rule: fmt.Sprintf("%s: the bot has %s to say what came of it", f.name, atMost), Until: at}
-		f.show(ctx, StateCalling, &wait, fmt.Sprintf("The bot's result of attempt %d is awaited until **%s**.", a.N, at.Format(time.RFC3339)))
+		f.show(ctx, StateCalling, &wait, fmt.Sprintf("the bot's result of attempt %d is awaited until **%s**", a.N, clock(at)))
 		if _, err := f.sleep(ctx, at, fmt.Sprintf("the bot's result of attempt %d", a.N), said); err != nil {
 			return call.BotResult{}, err
 		}

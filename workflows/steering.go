@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"redial/activities"
+	"redial/call"
 	"redial/followup"
 )
 
@@ -50,6 +52,8 @@ func (s Steering) validate() error {
 		return fmt.Errorf("by: %d bytes are too long: write at most %d", len(s.By), maxBy)
 	case len(s.Reason) > maxReason:
 		return fmt.Errorf("reason: %d bytes are too long: write at most %d", len(s.Reason), maxReason)
+	case len(s.Follows) > maxBy:
+		return fmt.Errorf("follows: %d bytes are too long: write at most %d", len(s.Follows), maxBy)
 	}
 	return nil
 }
@@ -84,17 +88,17 @@ type refusal func(now time.Time, s Steering) error
 // steerable lets people steer the run.
 func (f *Flow) steerable(ctx workflow.Context) error {
 	for _, u := range []struct {
-		name   string
-		refuse refusal
-		do     func(workflow.Context, Steering) error
+		name, does string
+		refuse     refusal
+		do         func(workflow.Context, Steering) error
 	}{
-		{UpdatePause, f.refusePause, f.pause},
-		{UpdateResume, f.refuseResume, f.resume},
-		{UpdateCallNow, f.refuseToMove, f.callNow},
-		{UpdateReschedule, f.refuseReschedule, f.reschedule},
-		{UpdateOptOut, nil, f.optOut},
-		{UpdateCancel, nil, f.cancelBy},
-		{UpdateChangePolicy, f.refuseChange, f.changePolicy},
+		{UpdatePause, "Dials nothing until it is resumed", f.refusePause, f.pause},
+		{UpdateResume, "Takes a pause back", f.refuseResume, f.resume},
+		{UpdateCallNow, "Ends the wait for the next attempt; the rules for calling hold", f.refuseToMove, f.callNow},
+		{UpdateReschedule, "Waits until the time at instead", f.refuseReschedule, f.reschedule},
+		{UpdateOptOut, "Suppresses the contact and the number, and ends the run", nil, f.optOut},
+		{UpdateCancel, "Ends the run without a further call", nil, f.cancelBy},
+		{UpdateChangePolicy, "Goes by another policy from now on", f.refuseChange, f.changePolicy},
 	} {
 		handle := func(ctx workflow.Context, s Steering) (Status, error) {
 			f.calls++ // the run waits for what is under way here
@@ -110,9 +114,13 @@ func (f *Flow) steerable(ctx workflow.Context) error {
 			return f.current(), err
 		}
 		err := workflow.SetUpdateHandlerWithOptions(ctx, u.name, handle, workflow.UpdateHandlerOptions{
+			Description: u.does + `. Input: {"by": "who asks", "reason": "why"}`,
 			Validator: func(ctx workflow.Context, s Steering) error {
-				if f.journal.replaying() {
+				switch {
+				case f.journal.replaying():
 					return s.validate()
+				case f.status.State == StateEscalating && f.status.Outcome == "": // by a flow of one's own; a replay does not come here
+					return outcomeStands(call.OutcomeEscalated)
 				}
 				return f.refuse(workflow.Now(ctx), s, u.refuse)
 			}})
@@ -128,7 +136,7 @@ func (f *Flow) refuse(now time.Time, s Steering, more refusal) error {
 	case err != nil:
 		return err
 	case f.status.Outcome != "":
-		return fmt.Errorf("the contact has its outcome: %s", f.status.Outcome)
+		return outcomeStands(f.status.Outcome)
 	case f.steer.ending != nil:
 		return fmt.Errorf("the run is ending, stopped by %s", f.steer.ending.By)
 	case more != nil:
@@ -136,6 +144,8 @@ func (f *Flow) refuse(now time.Time, s Steering, more refusal) error {
 	}
 	return nil
 }
+
+func outcomeStands(o call.Outcome) error { return fmt.Errorf("the contact has its outcome: %s", o) }
 
 func (f *Flow) refusePause(time.Time, Steering) error {
 	if f.steer.paused != nil {
@@ -175,9 +185,24 @@ func (f *Flow) pause(ctx workflow.Context, s Steering) error {
 	f.steer.paused = &s
 	f.noteDown(ctx, s.words("paused"))
 	if f.steer.wait == nil {
-		return nil // said when the attempt is over
+		return f.noteAtOnce(ctx) // it waits for that when the attempt is over
 	}
 	return f.sayPaused(ctx)
+}
+
+// inMidCall tells whether a pause of while an attempt is made is told at once, and not with what comes next. It is asked in such a pause
+// only, so that other runs are what they were.
+func inMidCall(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "redial: a pause in mid-call is told at once", workflow.DefaultVersion, 1) != workflow.DefaultVersion
+}
+
+// noteAtOnce writes down what was noted.
+func (f *Flow) noteAtOnce(ctx workflow.Context) error {
+	if !inMidCall(ctx) {
+		return nil
+	}
+	notes := f.take()
+	return f.write(ctx, notes[len(notes)-1].Text, activities.NameNote, activities.NoteInput{WorkflowID: f.info.WorkflowExecution.ID, Notes: notes}, nil)
 }
 
 func (f *Flow) sayPaused(ctx workflow.Context) error {
@@ -187,10 +212,17 @@ func (f *Flow) sayPaused(ctx workflow.Context) error {
 func (f *Flow) resume(ctx workflow.Context, s Steering) error {
 	f.steer.paused = nil
 	f.noteDown(ctx, s.words("resumed"))
-	if f.steer.wait == nil {
+	switch {
+	case f.steer.wait != nil && held(*f.steer.wait) && sinceItQuits(ctx):
+		f.woken++
+		f.show(ctx, StateCalling, nil, fmt.Sprintf("attempt %d asks for leave again", f.numbered))
 		return nil
+	case f.steer.wait != nil:
+		return f.say(ctx, StateWaiting, *f.steer.wait)
+	case f.status.State == StatePaused:
+		return nil // it goes on to its dial, with which this is told
 	}
-	return f.say(ctx, StateWaiting, *f.steer.wait)
+	return f.noteAtOnce(ctx)
 }
 
 func (f *Flow) callNow(ctx workflow.Context, s Steering) error {
@@ -255,14 +287,13 @@ func (f *Flow) say(ctx workflow.Context, s State, h followup.Hold) error {
 		return err
 	}
 	next := AttributeNextAction.ValueUnset()
-	text := h.Rule + "."
 	if !h.Until.IsZero() {
-		next, text = AttributeNextAction.ValueSet(h.Next()), fmt.Sprintf("%s, %s.", h.Rule, whenOver(h))
+		next = AttributeNextAction.ValueSet(h.Next())
 	}
 	if err := f.upsert(ctx, s, AttributeReason.ValueSet(string(h.Reason)), next); err != nil {
 		return err
 	}
-	f.show(ctx, s, &h, text)
+	f.show(ctx, s, &h, fmt.Sprintf("%s, %s", strings.TrimPrefix(h.Rule, string(s)+" "), whenOver(h)))
 	return nil
 }
 

@@ -47,6 +47,33 @@ func TestAContactThatIsPausedAndResumedInTimeIsDialedWhenItWasDue(t *testing.T) 
 	kit.Call(anna, nil, steady).DialedAt(monday, monday.Add(20*time.Minute+time.Second))
 }
 
+// What is asked in mid-call is written down at once, and what the contact waits for when the call is over is that it is resumed.
+func TestAPauseInMidCallIsToldAtOnceAndIsWhatFollowsTheCall(t *testing.T) {
+	const pause, resume = "paused by the test: a complaint", "resumed by the test"
+	kit := callflowtest.New(t, workflows.Standard).At(monday)
+	kit.On(anna).Machine(callflowtest.Beep).Talk(time.Minute).Then().Human(time.Minute)
+	for at, update := range map[time.Duration]string{20 * time.Second: workflows.UpdatePause, 22 * time.Second: workflows.UpdateResume,
+		24 * time.Second: workflows.UpdatePause, time.Hour: workflows.UpdateResume} {
+		asked := kit.SteerAfter(at, update, workflows.Steering{Reason: map[string]string{workflows.UpdatePause: "a complaint"}[update]})
+		defer func() { require.NoError(t, asked.Err(), "%s after %s", update, at) }()
+	}
+	var calling, waiting workflows.Status
+	kit.After(30*time.Second, func() { calling = kit.Status() })
+	kit.After(30*time.Minute, func() { waiting = kit.Status() })
+	run := kit.Call(anna, nil, steady).Outcome("human").DialedAt(monday, monday.Add(4*time.Hour+68*time.Second))
+	require.Equal(t, []any{workflows.StateCalling, pause}, []any{calling.State, calling.Paused})
+	require.Equal(t, []any{workflows.StatePaused, pause, followup.ReasonPaused}, []any{waiting.State, waiting.Paused, waiting.Wait.Reason})
+	told := map[string]time.Duration{}
+	for _, d := range run.Decisions() {
+		if d.Kind == "note" || d.Reason == string(followup.ReasonPaused) {
+			told[d.Kind+" "+d.Reason] = d.At.Sub(monday) // the last time
+		}
+	}
+	require.Equal(t, 24*time.Second, told["note "+pause])
+	require.Equal(t, time.Hour, told["note "+resume])
+	require.Less(t, told["held paused"], 2*time.Minute)
+}
+
 func TestCallNowEndsTheWaitAndTheRulesStillHold(t *testing.T) {
 	kit := asleep(t)
 	kit.SteerAfter(5*time.Minute, workflows.UpdateCallNow, workflows.Steering{})

@@ -2,6 +2,8 @@
 package main
 
 import (
+	"os"
+
 	"redial/app"
 	"redial/workflows"
 )
@@ -9,4 +11,10 @@ import (
 // Alarm is the flow, by the name under which it is called: redial call --flow Alarm.
 var Alarm = workflows.Define("Alarm", RaiseAlarm)
 
-func main() { app.Main(Alarm) }
+func main() {
+	p := app.Program{Flows: []workflows.Definition{Alarm}}
+	if url := os.Getenv("ALARM_CHAT_URL"); url != "" {
+		p.Escalations = Chat{URL: url}
+	}
+	p.Main()
+}

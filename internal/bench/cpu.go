@@ -10,32 +10,55 @@ import (
 )
 
 // cpuTime is what this process and its servers have used of the processors. It is known on Linux only.
-type cpuTime struct{ own, temporal, postgres time.Duration }
+type cpuTime struct {
+	own, temporal time.Duration
+	// postgres is by what it was used for: the ledger's connections, Temporal's, and what serves both, such as the checkpointer.
+	postgres struct{ ledger, temporal, rest time.Duration }
+}
 
 func (c cpuTime) String() string {
 	text := fmt.Sprintf("CPU %.1f ms here, %.1f ms Temporal", milliseconds(c.own), milliseconds(c.temporal))
-	if c.postgres > 0 {
-		text += fmt.Sprintf(", %.1f ms PostgreSQL", milliseconds(c.postgres))
+	if db := c.postgres; db.ledger+db.temporal+db.rest > 0 {
+		text += fmt.Sprintf(", %.1f ms PostgreSQL for the ledger, %.1f for Temporal, %.1f for itself", milliseconds(db.ledger), milliseconds(db.temporal),
+			milliseconds(db.rest))
 	}
 	return text
 }
 
-func (c cpuTime) sum() time.Duration { return c.own + c.temporal + c.postgres }
+// parts are all that the time consists of.
+func (c *cpuTime) parts() []*time.Duration {
+	return []*time.Duration{&c.own, &c.temporal, &c.postgres.ledger, &c.postgres.temporal, &c.postgres.rest}
+}
+
+func (c cpuTime) sum() (all time.Duration) {
+	for _, part := range c.parts() {
+		all += *part
+	}
+	return all
+}
 
 func (c cpuTime) since(before cpuTime) cpuTime {
-	return cpuTime{c.own - before.own, c.temporal - before.temporal, c.postgres - before.postgres}
+	earlier := before.parts()
+	for i, part := range c.parts() {
+		*part -= *earlier[i]
+	}
+	return c
 }
 
 func (c cpuTime) each(n int) cpuTime {
-	of := time.Duration(n)
-	return cpuTime{c.own / of, c.temporal / of, c.postgres / of}
+	for _, part := range c.parts() {
+		*part /= time.Duration(n)
+	}
+	return c
 }
 
 // usedCPU: the product itself runs in this process; on SQLite so does its database.
 func (p *product) usedCPU() cpuTime {
 	c := cpuTime{own: readUsage(os.Getpid()).own, temporal: familyCPU(p.temporal.Pid())}
 	if p.postgres != nil {
-		c.postgres = familyCPU(p.postgres.Pid())
+		server := p.postgres.Pid()
+		c.postgres.ledger, c.postgres.temporal = connectionsCPU(server, ledgerDatabase), connectionsCPU(server, temporalDatabases)
+		c.postgres.rest = familyCPU(server) - c.postgres.ledger - c.postgres.temporal
 	}
 	return c
 }
@@ -73,11 +96,32 @@ func readUsage(pid int) (u usage) {
 func familyCPU(pid int) time.Duration {
 	head := readUsage(pid)
 	used := head.own + head.ended
+	for _, child := range childrenOf(pid) {
+		used += child.own + child.ended
+	}
+	return used
+}
+
+// childrenOf are the children of a process, by their ids.
+func childrenOf(pid int) map[int]usage {
+	children := map[int]usage{}
 	processes, _ := filepath.Glob("/proc/[0-9]*")
 	for _, folder := range processes {
 		child, _ := strconv.Atoi(filepath.Base(folder))
 		if u := readUsage(child); u.parent == pid {
-			used += u.own + u.ended
+			children[child] = u
+		}
+	}
+	return children
+}
+
+// connectionsCPU is what PostgreSQL has used for the open connections to databases whose names begin so. A connection's process calls
+// itself "postgres: user database host(port) activity".
+func connectionsCPU(server int, database string) (used time.Duration) {
+	for pid, u := range childrenOf(server) {
+		title, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if words := strings.Fields(string(title)); len(words) > 2 && words[0] == "postgres:" && strings.HasPrefix(words[2], database) {
+			used += u.own
 		}
 	}
 	return used

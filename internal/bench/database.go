@@ -23,6 +23,12 @@ const (
 	postgreSQL database = "PostgreSQL"
 )
 
+// Names of the databases of a server, as they begin.
+const (
+	ledgerDatabase    = "redial"
+	temporalDatabases = "temporal"
+)
+
 // row is the name that a budget's figure on this database has in the report.
 func (d database) row(budget string) string {
 	if d == postgreSQL {

@@ -200,8 +200,8 @@ func (p *product) registerAttributes(ctx context.Context) error {
 func (p *product) startLedger(ctx context.Context, o productOptions) (err error) {
 	p.address = "sqlite:" + filepath.Join(p.folder, "redial.db")
 	if p.postgres != nil {
-		p.address = p.postgres.URL("redial")
-		if err := p.postgres.CreateDatabase(ctx, "redial", ""); err != nil {
+		p.address = p.postgres.URL(ledgerDatabase)
+		if err := p.postgres.CreateDatabase(ctx, ledgerDatabase, ""); err != nil {
 			return err
 		}
 	}

@@ -93,6 +93,7 @@ func (t *turns) report(b *bench) error {
 	b.note("throughput, %s: both arms share server, client, gateway and processors; a simulated call takes some milliseconds; "+
 		"the loop is kept full until %d calls have ended; of the processors' time a call of the product takes %.2f times what one of the floor takes (median)",
 		t.on, t.load.calls, median(costs(t.mine))/median(costs(t.floors)))
+	b.note("throughput, %s: a call of the floor takes %s; one of the product %s (means)", t.on, meanCost(t.floors), meanCost(t.mine))
 	text := fmt.Sprintf("%.3f (median of %d pairs from %.2f to %.2f; Redial %.1f calls/s, floor %.1f; %d calls each, %d at a time)",
 		median(t.ratios), len(t.ratios), percentile(t.ratios, 0), percentile(t.ratios, 100), median(rates(t.mine)), median(rates(t.floors)), t.load.calls, t.load.concurrency)
 	if t.scatter() > mostScatter {
@@ -140,6 +141,15 @@ func costs(passes []pass) (all []float64) {
 		all = append(all, milliseconds(p.cost.sum()))
 	}
 	return all
+}
+
+func meanCost(passes []pass) (mean cpuTime) {
+	for _, p := range passes {
+		for i, part := range mean.parts() {
+			*part += *p.cost.parts()[i] / time.Duration(len(passes))
+		}
+	}
+	return mean
 }
 
 // run counts until the calls have ended, and keeps the loop full until then: the calls that are still under way when the

@@ -184,11 +184,11 @@ func (w *listening) move(ctx context.Context, b *bench, folder string) (err erro
 	if w.postgres, err = b.startPostgres(ctx, folder); err != nil {
 		return err
 	}
-	if err := w.postgres.CreateDatabase(ctx, "redial", ""); err != nil {
+	if err := w.postgres.CreateDatabase(ctx, ledgerDatabase, ""); err != nil {
 		return err
 	}
 	from := w.database
-	w.database = w.postgres.URL("redial")
+	w.database = w.postgres.URL(ledgerDatabase)
 	if _, err := ledger.Move(ctx, from, w.database); err != nil {
 		return err
 	}

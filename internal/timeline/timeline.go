@@ -63,6 +63,9 @@ func (l *Timeline) LeaveOut(n int) {
 	l.day = ""
 }
 
+// Between writes what is to be said of the time between two lines.
+func (l *Timeline) Between(text string) { l.apart(text) }
+
 func (l *Timeline) apart(text string) { fmt.Fprintf(&l.out, "%24s──  %s  ──\n", "", text) }
 
 // Moment is a time as short as it can be said in the line of another.

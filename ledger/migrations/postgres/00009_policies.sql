@@ -9,6 +9,9 @@ CREATE TABLE policies (
     put_at   BIGINT  NOT NULL, -- microseconds
     put_by   TEXT    NOT NULL,
     put_for  TEXT    NOT NULL,
+    every    BIGINT  NOT NULL,            -- microseconds between those who are woken
+    told_to  TEXT    NOT NULL DEFAULT '', -- the workflow id of the last of them so far
+    tell_at  BIGINT  NOT NULL DEFAULT 0,  -- when the next of them are to be woken; 0: all were
     PRIMARY KEY (name, version)
 );
 ALTER TABLE contacts ADD COLUMN follows TEXT NOT NULL DEFAULT ''; -- the name of a policy; empty: the run has its own
