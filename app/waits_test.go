@@ -45,6 +45,7 @@ type seenWait struct {
 	end        time.Time // zero: an event alone
 }
 
+// span is from when to when a wait was seen at least: after the first look, and before the last.
 type span struct{ from, to time.Time }
 
 const (
@@ -129,7 +130,7 @@ func (v *watcher) show(c ledger.Contact, at time.Time) {
 			v.accuse("%s: redial show leaves out %q: %s", c.WorkflowID, words, said)
 		}
 	}
-	v.seen[w] = span{at, at}
+	v.seen[w] = span{time.Now(), at}
 }
 
 // steps are the entries of a decision log that say what a contact does from then on, the same wait that is said again once, and at last
