@@ -117,9 +117,9 @@ func TestShowAnswersWhySomebodyWasNotCalledYesterday(t *testing.T) {
 	p.story()
 	day := func(days int) string { return time.Now().UTC().AddDate(0, 0, days).Format("Mon 2 Jan") }
 	for id, says := range map[string][]string{
-		"held": {"now it is not called before " + day(1), "because the calling window is closed, by a clock of the recipient (window), under the rule [reminder: window (Europe/London)]",
-			"redial call-now does not lift it", "#1 held the calling window is closed", "now it still waits (window)"},
-		"moved": {"now it waits until " + day(5), "and then asks for leave to make attempt 2, because the policy waits before the next attempt (retry)",
+		"held": {"now it is not called before " + day(1), "because it is outside calling hours where the recipient is, or may be (window), under the rule [reminder: window (Europe/London)]",
+			"redial call-now does not lift it", "#1 held it is outside calling hours", "now it still waits (window)"},
+		"moved": {"now it waits until " + day(5), "and then asks for leave to make attempt 2, because the next attempt is not due yet (retry)",
 			"[reminder: on.busy.retry[0]: 20m, moved by reminder: window (Europe/London)]", "redial call-now moved, redial reschedule moved",
 			"#1 dial no rule forbids the call; the clocks of Europe/London (by the number) [reminder]", "#1 heard failed, detect, 486 Busy Here", "#1 end busy", "#1 decided busy, retry 1 of 3: again at " + day(5)},
 		"paused": {"now since " + day(-2), "it is paused by eva: a complaint is looked into", "redial resume paused", "its next attempt was due at " + day(-2) + " ",

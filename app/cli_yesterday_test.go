@@ -173,9 +173,9 @@ func TestShowAnswersInWordsWhySomebodyWasNotCalledYesterday(t *testing.T) {
 	p.notCalled()
 	yesterday := "── " + time.Now().UTC().AddDate(0, 0, -1).Format("Mon 2 Jan") + ": not called; "
 	for id, says := range map[string][]string{
-		"anna": {yesterday + "the calling window is closed", ", closed on " + time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly) + ", "},
-		"bert": {yesterday + "there were as many calls as there may be in a time (limit), until ", "[collect: limits: at most 2 calls in any 4 days to a number]"},
-		"carl": {yesterday + "the policy waits before the next attempt (retry): machine, retry 2 of 2: again at ", "(retry): machine, retry 2 of 2, under the rule"},
+		"anna": {yesterday + "it is outside calling hours", ", closed on " + time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly) + ", "},
+		"bert": {yesterday + "there were as many calls already as there may be in a time (limit), until ", "[collect: limits: at most 2 calls in any 4 days to a number]"},
+		"carl": {yesterday + "the next attempt is not due yet (retry): machine, retry 2 of 2: again at ", "(retry): machine, retry 2 of 2, under the rule"},
 		"dora": {yesterday + "paused by eva: she says that she has paid"},
 		"emil": {yesterday, "in doubt unknown", "the phone may have rung", "or until it is heard after all what came of attempt 1"},
 		"fred": {"outcome suppressed (it must not be called)", "it is not called any more", "barred the number must not be called, since ", "asked by letter [operator eva]"},

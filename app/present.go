@@ -3,6 +3,8 @@ package app
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"redial/call"
@@ -17,10 +19,10 @@ var waitsFor = map[followup.Reason]string{
 	followup.ReasonNumber:      "another call to the same number is under way, or may be",
 	followup.ReasonThrottled:   "the gateway said that the account is over a limit",
 	followup.ReasonUnreachable: "the last requests placed no call, and the way to the gateway is to blame",
-	followup.ReasonRetry:       "the policy waits before the next attempt",
+	followup.ReasonRetry:       "the next attempt is not due yet",
 	followup.ReasonCall:        "an attempt is under way",
-	followup.ReasonWindow:      "the calling window is closed, by a clock of the recipient",
-	followup.ReasonLimit:       "there were as many calls as there may be in a time",
+	followup.ReasonWindow:      "it is outside calling hours where the recipient is, or may be",
+	followup.ReasonLimit:       "there were as many calls already as there may be in a time",
 	followup.ReasonQuiet:       "something has happened that is followed by a time without calls",
 	followup.ReasonResult:      "the bot has yet to say what the call came to",
 	followup.ReasonPaused:      "somebody has paused it",
@@ -42,7 +44,7 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	switch {
 	case s.Outcome != "":
 		field("outcome", s.ended(c))
-		field("", "it is not called any more")
+		field("", s.afterwards())
 	case s.Wait != nil:
 		name := "now"
 		for _, line := range s.present(now, c) {
@@ -57,7 +59,19 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	if s.Escalation != nil {
 		field("people", s.told(c))
 	}
-	fmt.Fprintf(w, "\nWhat happened: when, how long after it was opened, in which attempt (#), what, and by which [rule].\n\n%s", s.story(now, c))
+	fmt.Fprint(w, "\nWhat happened: when, how long after it was opened, in which attempt (#), what, and by which [rule].\n")
+	if slices.ContainsFunc(s.Decisions, func(d ledger.Decision) bool { return strings.Contains(d.Rule, ".retry[") }) {
+		fmt.Fprint(w, "A retry comes some per cent sooner or later than its rule says, by chance (jitter).\n")
+	}
+	fmt.Fprintf(w, "\n%s", s.story(now, c))
+}
+
+// afterwards is what an outcome means for calls to come.
+func (s shown) afterwards() string {
+	if s.Outcome == call.OutcomeSuppressed || s.Outcome == call.OutcomeOptedOut {
+		return "it must not be called any more, for as long as that holds: redial suppress check"
+	}
+	return "it is not called any more; to call it again takes another id"
 }
 
 // printRun tells what the run itself says, or that it says nothing.
@@ -65,7 +79,7 @@ func (s shown) printRun(field func(name, text string)) {
 	switch {
 	case s.Outcome != "":
 	case s.Run == nil:
-		field("run", "no worker answered just now: this is what the ledger knows")
+		field("run", "no worker answered just now: this is what the ledger knows, and while no worker runs nobody is called")
 	default:
 		field("run", string(s.Run.State))
 	}

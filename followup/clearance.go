@@ -20,7 +20,7 @@ const (
 	ReasonRetry       Reason = "retry"               // the policy's delay before the next attempt
 	ReasonCall        Reason = "in_call"             // the attempt is under way
 	ReasonWindow      Reason = "window"              // the calling window is closed, by one of the recipient's clocks
-	ReasonLimit       Reason = "limit"               // there were as many calls as there may be in a time
+	ReasonLimit       Reason = "limit"               // there were as many calls already as there may be in a time
 	ReasonQuiet       Reason = "quiet"               // something has happened that is followed by a time without calls
 	ReasonResult      Reason = "result"              // the bot has yet to say what the call came to
 	ReasonPaused      Reason = "paused"              // somebody has paused it

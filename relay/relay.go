@@ -157,7 +157,7 @@ func (r *Relay) round(ctx context.Context) (time.Duration, error) {
 	made := r.made()
 	due, agenda, err := r.Ledger.Exchange(ctx, made, room)
 	if err != nil {
-		r.settle(made...)
+		r.unwritten(made)
 		return 0, err
 	}
 	for _, d := range due {
@@ -208,14 +208,14 @@ func say(c chan<- struct{}) {
 	}
 }
 
-// settle has deliveries written down with the next round. Should that never come, they are made again.
-func (r *Relay) settle(made ...ledger.Delivery) {
+// settle has a delivery written down with the next round, which is soon. Should that never come, it is made again.
+func (r *Relay) settle(d ledger.Delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.settled) == 0 && len(made) > 0 {
+	if len(r.settled) == 0 {
 		say(r.first)
 	}
-	r.settled = append(r.settled, made...)
+	r.settled = append(r.settled, d)
 }
 
 // made takes what is to be written down.
@@ -229,6 +229,13 @@ func (r *Relay) made() []ledger.Delivery {
 	made := r.settled
 	r.settled = nil
 	return made
+}
+
+// unwritten gives back what could not be written down, for the next round.
+func (r *Relay) unwritten(made []ledger.Delivery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settled = append(made, r.settled...)
 }
 
 // deliver makes one delivery and writes down what came of it: at once, unless it may be made again without harm, as to a flow.
