@@ -74,7 +74,7 @@ func TestTheREADMEsResultIsTakenAndShownAndABadOneExplained(t *testing.T) {
 	said := s.shell(t, "result")
 	require.Contains(t, said, "result is \"yes\": give one of confirmed, declined, callback, opted_out, unfinished\n200\n")
 	require.Regexp(t, `(?m)#1  result +not understood: \{"result":"yes"\}  \(result is "yes"`, said)
-	require.Regexp(t, `(?m)#1  result +confirmed \{"slot":"9:30"\}$`, said)
+	require.Regexp(t, `(?m)#1  result +the bot says: confirmed \{"slot":"9:30"\}$`, said)
 }
 
 // requireTools skips where a machine lacks what the block is written in: the product itself needs none of it.

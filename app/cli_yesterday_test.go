@@ -178,7 +178,7 @@ func TestShowAnswersInWordsWhySomebodyWasNotCalledYesterday(t *testing.T) {
 		"carl": {yesterday + "the next attempt is not due yet (retry): machine, retry 2 of 2: again at ", "(retry): machine, retry 2 of 2, under the rule"},
 		"dora": {yesterday + "paused by eva: she says that she has paid"},
 		"emil": {yesterday, "in doubt unknown", "the phone may have rung", "or until it is heard after all what came of attempt 1"},
-		"fred": {"outcome suppressed (it must not be called)", "it is not called any more", "barred the number must not be called, since ", "asked by letter [operator eva]"},
+		"fred": {"outcome suppressed (it must not be called)", "it must not be called any more", "barred the number must not be called, since ", "asked by letter [operator eva]"},
 		"gina": {"outcome escalated (it was left to people)", "people have not seen to it yet", "a carrier on the way took it for an unwanted call"},
 		"hans": {yesterday, "(retry): a callback was promised for ", "the bot says: callback at "},
 		"ines": {"outcome expired (there was no time left to call it)", "the next attempt would be after the lifetime of 1d"},

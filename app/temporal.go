@@ -12,6 +12,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
@@ -156,5 +157,27 @@ func registerAttributes(ctx context.Context, c connection) (added int, err error
 			return added, err
 		}
 	}
-	return added, nil
+	return added, awaitAttributes(ctx, c)
+}
+
+// attributesFor is how long a server may go by what it has read of search attributes before they were registered: a minute, and some.
+const attributesFor = 90 * time.Second
+
+// awaitAttributes waits until the server takes the attributes, as it does of those that it has registered within a minute.
+func awaitAttributes(ctx context.Context, c connection) error {
+	ctx, cancel := context.WithTimeout(ctx, attributesFor)
+	defer cancel()
+	for {
+		_, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: c.namespace, PageSize: 1,
+			Query: workflows.AttributeState.GetName() + " = 'none'"})
+		var invalid *serviceerror.InvalidArgument
+		if err == nil || !errors.As(err, &invalid) {
+			return explain(err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the server does not take the search attributes that it has registered in namespace %s: %w; run redial setup again in a minute", c.namespace, err)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }

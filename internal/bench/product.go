@@ -182,7 +182,8 @@ func (p *product) startDevServer(ctx context.Context) error {
 // startCluster starts the server that a cluster has.
 func (p *product) startCluster(ctx context.Context) error {
 	server, err := temporalserver.Start(ctx, temporalserver.Options{Postgres: p.postgres.URL("postgres"), Folder: p.folder,
-		LogFile: filepath.Join(p.folder, "temporal.log")})
+		LogFile:       filepath.Join(p.folder, "temporal.log"),
+		DynamicConfig: map[string]any{"system.forceSearchAttributesCacheRefreshOnRead": false}}) // as in a deployment
 	p.temporal = server
 	return err
 }
@@ -194,7 +195,15 @@ func (p *product) registerAttributes(ctx context.Context) error {
 	}
 	_, err := p.client.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
 		Namespace: client.DefaultNamespace, SearchAttributes: attributes})
-	return err
+	if err != nil {
+		return err
+	}
+	select { // each service of the server goes by what it has read for so long
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Minute + 5*time.Second):
+		return nil
+	}
 }
 
 func (p *product) startLedger(ctx context.Context, o productOptions) (err error) {

@@ -43,8 +43,8 @@ type Options struct {
 	LogFile            string         // the server's output, JSON lines, is appended here
 }
 
-// dynamicConfig is what docker-compose.yml has: without it, search attributes that were just registered are unknown for up to
-// a minute. Worker deployment versions are on by default in this version.
+// dynamicConfig is for servers that do not live long: without it, search attributes that were just registered are unknown for up to
+// a minute. It costs a read for each use. Worker deployment versions are on by default in this version.
 var dynamicConfig = map[string]any{"system.forceSearchAttributesCacheRefreshOnRead": true}
 
 // Server is a running server. Its methods may be called from several goroutines.
