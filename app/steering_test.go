@@ -291,8 +291,14 @@ func TestAContactThatHasItsOutcomeIsNotSteeredAnyMoreWhileItsRunGoesOn(t *testin
 		return status != nil && status.Outcome != ""
 	}, 30*time.Second, 10*time.Millisecond)
 	for update := range actions {
-		w.refuses(c, update, workflows.Steering{At: time.Now().Add(time.Hour)}, "the contact has its outcome: human")
+		if update != workflows.UpdateOptOut {
+			w.refuses(c, update, workflows.Steering{At: time.Now().Add(time.Hour)}, "the contact has its outcome: human")
+		}
 	}
+	w.steer(c, workflows.UpdateOptOut, workflows.Steering{Reason: "said so at the door"})
+	by, err := w.ledger.Suppressed(t.Context(), "", "anna")
+	require.NoError(t, err)
+	require.Equal(t, "said so at the door", by.Reason)
 	require.Equal(t, "came by", w.result(c).Reason)
 	require.Zero(t, w.placed("+12025550101"))
 }
@@ -436,6 +442,10 @@ func TestWhilePeopleAreToldAContactIsNotSteeredAnyMore(t *testing.T) {
 				t.Run(update+", escalated by "+who, func(t *testing.T) {
 					one := *w
 					one.t = t
+					if update == workflows.UpdateOptOut {
+						one.steer(c, update, workflows.Steering{})
+						return
+					}
 					one.refuses(c, update, workflows.Steering{At: time.Now().Add(time.Hour)}, "the contact has its outcome: escalated")
 				})
 			}
@@ -448,7 +458,7 @@ func TestWhilePeopleAreToldAContactIsNotSteeredAnyMore(t *testing.T) {
 			shown, err := w.ledger.Show(t.Context(), c.WorkflowID)
 			require.NoError(t, err)
 			require.NotNil(t, shown.Escalation)
-			require.Empty(t, shown.Suppressed)
+			require.Len(t, shown.Suppressed, 2, "the contact and its number")
 		}
 		require.Equal(t, 2, w.simulator.Stats().Launched)
 	})

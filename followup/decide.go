@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -34,10 +33,8 @@ type Decision struct {
 
 // Same tells whether two decisions come to the same, in whatever words.
 func (d Decision) Same(as Decision) bool {
-	d.Reason, d.Rule, as.Reason, as.Rule = "", "", "", ""
-	same := d.At.Equal(as.At)
-	d.At, as.At = time.Time{}, time.Time{}
-	return same && reflect.DeepEqual(d, as)
+	target := d.Target == as.Target || d.Target != nil && as.Target != nil && *d.Target == *as.Target
+	return target && d.At.Equal(as.At) && d.Action == as.Action && d.Outcome == as.Outcome && d.Promised == as.Promised && d.Suppress == as.Suppress
 }
 
 // Plan is what a policy that has changed makes of a contact that waits.

@@ -24,7 +24,7 @@ const (
 	UpdateResume     = "resume"     // takes a pause back
 	UpdateCallNow    = "call_now"   // ends the wait for the next attempt; calling rules still hold
 	UpdateReschedule = "reschedule" // waits until Steering.At instead
-	UpdateOptOut     = "opt_out"    // suppresses the number and the contact at once, and ends the flow
+	UpdateOptOut     = "opt_out"    // suppresses the number and the contact at once, and ends the flow; never refused while the run goes on
 	UpdateCancel     = "cancel"     // ends the flow
 
 	// UpdateChangePolicy lets the run go by Steering.Policy, or by the policy of the ledger that Steering.Follows names, from now on: what it
@@ -107,7 +107,7 @@ func (f *Flow) steerable(ctx workflow.Context) error {
 			if err := workflow.Await(inHandle(ctx), func() bool { return !f.journal.replaying() }); err != nil {
 				return f.current(), err
 			}
-			if err := f.refuse(workflow.Now(ctx), s, u.refuse); err != nil {
+			if err := f.refuse(workflow.Now(ctx), s, u.refuse); err != nil && !(u.name == UpdateOptOut && s.validate() == nil && sinceOptOutIsTaken(ctx)) {
 				return f.current(), temporal.NewApplicationError(err.Error(), "Refused")
 			}
 			err := u.do(inHandle(ctx), s)
@@ -117,7 +117,7 @@ func (f *Flow) steerable(ctx workflow.Context) error {
 			Description: u.does + `. Input: {"by": "who asks", "reason": "why"}`,
 			Validator: func(ctx workflow.Context, s Steering) error {
 				switch {
-				case f.journal.replaying():
+				case f.journal.replaying(), u.name == UpdateOptOut:
 					return s.validate()
 				case f.status.State == StateEscalating && f.status.Outcome == "": // by a flow of one's own; a replay does not come here
 					return outcomeStands(call.OutcomeEscalated)
@@ -246,8 +246,17 @@ func (f *Flow) optOut(ctx workflow.Context, s Steering) error {
 	if err := f.write(ctx, "opted out", activities.NameOptOut, in, nil); err != nil {
 		return err
 	}
-	f.stop(errOptedOut, s)
+	ends := f.status.Outcome != "" || f.steer.ending != nil || f.status.State == StateEscalating && sinceOptOutIsTaken(ctx)
+	if !ends {
+		f.stop(errOptedOut, s)
+	}
 	return nil
+}
+
+// sinceOptOutIsTaken tells whether somebody may opt out of a contact that has its outcome, or of a run that is ending: that suppresses, and
+// changes nothing else. It is asked then only, so that other runs are what they were.
+func sinceOptOutIsTaken(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "redial: an opt-out is always taken", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 func (f *Flow) cancelBy(_ workflow.Context, s Steering) error {
