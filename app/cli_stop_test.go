@@ -223,7 +223,7 @@ func TestDevStoppedGoesOnWithItsRunsAtTheNextStart(t *testing.T) {
 	h.must(t, "call", "--to", anna, "--id", "anna", "--wait")
 	h.must(t, "call", "--to", "+14155550101", "--id", "bert", "--policy", policy, "--metadata", "simulate=busy")
 	eventually(t, "a run to wait for its retry", func() bool {
-		return strings.Contains(h.run(t, "show", "bert").stdout, "before the next attempt (retry)")
+		return strings.Contains(h.run(t, "show", "bert").stdout, "not due yet (retry)")
 	})
 	q.ctrlC(t)
 	e := tellsNoLog(q.wait(t))

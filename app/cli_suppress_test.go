@@ -242,7 +242,7 @@ func TestANumberOfAnImportedFileIsNeverDialed(t *testing.T) {
 	require.Zero(t, s.gateway.stats(t).Requests)
 	shown := s.must(t, "show", "listed")
 	require.Contains(t, shown, "[suppression of the number, by import list.csv]")
-	require.Regexp(t, `(?m)^suppressed +number tel:\+14155550142 +state list +\[import list.csv\] since `, shown)
+	require.Regexp(t, `(?m)^barred +the number must not be called, since .+: state list  \[import list.csv\]$`, shown)
 
 	s.must(t, "suppress", "remove", "+14155550142", "--reason", "signed form 7")
 	s.must(t, "suppress", "add", "--contact", "anna", "--reason", "complained")

@@ -138,7 +138,9 @@ func (t *tx) story(workflowID string) (c contact, attempts []call.Attempt, err e
 // Finish gives an open contact an outcome that no attempt decided, such as canceled, and returns the outcome that
 // stands.
 func (l *Ledger) Finish(ctx ctx, workflowID string, outcome call.Outcome, reason string) (call.Outcome, error) {
+	stands := outcome
 	err := l.update(ctx, part, "finish "+workflowID, func(t *tx) error {
+		stands = outcome
 		if err := t.close(workflowID, outcome, false, reason, string(outcome)); err != nil {
 			return err
 		}
@@ -147,11 +149,11 @@ func (l *Ledger) Finish(ctx ctx, workflowID string, outcome call.Outcome, reason
 		}
 		c, found, err := t.contact(workflowID)
 		if found {
-			outcome = c.outcome
+			stands = c.outcome
 		}
 		return err
 	})
-	return outcome, err
+	return stands, err
 }
 
 // Escalate owes people the story of a contact: a webhook where url is given, else an entry of the inbox, which a relay that has a sink

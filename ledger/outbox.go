@@ -222,14 +222,17 @@ func (l *Ledger) Delivered(ctx ctx, d Delivery, gone bool) error {
 	})
 }
 
+// settle passes over a row that somebody else changes at this moment, most likely because it is owed again: waiting for it, with others
+// already changed, could be waiting in a circle. One that is not owed again is delivered again when its lease ends.
 func (t *tx) settle(d Delivery) error {
+	this := ` WHERE id = (SELECT id FROM outbox WHERE id = ? AND version = ?` + t.leaveOut() + `)`
 	switch {
 	case d.Webhook != nil:
-		return t.exec(`UPDATE outbox SET delivered_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
+		return t.exec(`UPDATE outbox SET delivered_at = ?`+this, micros(t.now), d.ID, d.Version)
 	case d.Story != nil:
-		return t.exec(`UPDATE outbox SET sink_at = ? WHERE id = ? AND version = ?`, micros(t.now), d.ID, d.Version)
+		return t.exec(`UPDATE outbox SET sink_at = ?`+this, micros(t.now), d.ID, d.Version)
 	}
-	return t.exec(`DELETE FROM outbox WHERE id = ? AND version = ?`, d.ID, d.Version)
+	return t.exec(`DELETE FROM outbox`+this, d.ID, d.Version)
 }
 
 // Failed puts a delivery off for a while, which is over sooner than the relay knows of.

@@ -116,7 +116,7 @@ func (t *tx) wakeFollowers(name string, version int, every time.Duration, after 
 
 // tellFollowers goes on with waking those who follow a policy, where that is due. Of two relays that come at the same time one passes it over.
 func (l *Ledger) tellFollowers(ctx ctx) error {
-	return l.update(ctx, apart, "wake those who follow a policy", func(t *tx) error {
+	return l.update(ctx, part, "wake those who follow a policy", func(t *tx) error {
 		var name, after string
 		var version int
 		var every int64
@@ -236,7 +236,7 @@ func (t *tx) policyOf(c contact, own followup.Policy) (p followup.Policy, v Poli
 // was decided on the attempt of the key is decided anew, as of the moment at which it was decided, and recorded; an empty key asks for the
 // policy alone. Asked again it returns the same. Numbers are those that next_number goes through.
 func (l *Ledger) Replan(ctx ctx, workflowID, key string, p followup.Policy, numbers ...call.Target) (plan followup.Plan, err error) {
-	err = l.update(ctx, part, "replan "+workflowID, func(t *tx) error {
+	err = l.update(ctx, part.of(key), "replan "+workflowID, func(t *tx) error {
 		plan = followup.Plan{}
 		contact, attempts, err := t.story(workflowID)
 		if err != nil {

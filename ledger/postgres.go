@@ -363,7 +363,7 @@ func (s *postgresSession) keep(t *tx, attempts []string) {
 		return err
 	}
 	if len(keys) > keptApart {
-		_ = t.soon("SELECT a.* FROM (SELECT DISTINCT key FROM unnest(?::TEXT[]) AS key ORDER BY key) AS wanted, LATERAL ("+
+		_ = t.soon("SELECT a.* FROM (SELECT key FROM unnest(?::TEXT[]) AS key ORDER BY key COLLATE \"C\") AS wanted, LATERAL ("+
 			attemptAndKey+"= wanted.key"+s.forUpdate()+") AS a", []any{keys}, keep)
 		return
 	}

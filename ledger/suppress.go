@@ -119,6 +119,7 @@ func (t *tx) wakeConcerned(said string, args []any, by string) error {
 // woken for that. An empty target leaves the contact's numbers out.
 func (l *Ledger) Recheck(ctx ctx, c followup.Claim) (refused *followup.Refusal, err error) {
 	err = l.update(ctx, part, "recheck "+c.WorkflowID, func(t *tx) error {
+		refused = nil
 		have, found, err := t.contact(c.WorkflowID)
 		switch {
 		case err != nil || !found || have.firstRunID != c.FirstRunID:

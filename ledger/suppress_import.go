@@ -88,7 +88,7 @@ const toTell = `completed_at > 0 AND told_at = 0`
 // tellImport wakes the open contacts that the next entries of an import concern. Which ones those are is kept with what it owes, so that
 // another relay goes on where one has ended; of two that come at the same time one passes it over.
 func (l *Ledger) tellImport(ctx ctx) error {
-	return l.update(ctx, apart, "tell of an import of suppressions", func(t *tx) error {
+	return l.update(ctx, part, "tell of an import of suppressions", func(t *tx) error {
 		var id, from, to int64
 		found, err := t.get(`SELECT import_id, told_to FROM suppression_imports WHERE `+toTell+` ORDER BY completed_at LIMIT 1`+t.leaveOut(), nil, &id, &from)
 		if err != nil || !found {

@@ -135,9 +135,14 @@ func (r *Relay) rest(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// finish waits for deliveries under way and writes them down.
+// finish waits for deliveries under way and writes them down: those that were made already at once, for others may take a while.
 func (r *Relay) finish(ctx context.Context) {
+	r.writeDown(ctx)
 	r.out.Wait()
+	r.writeDown(ctx)
+}
+
+func (r *Relay) writeDown(ctx context.Context) {
 	made := r.made()
 	if len(made) == 0 {
 		return
@@ -164,8 +169,8 @@ func (r *Relay) round(ctx context.Context) (time.Duration, error) {
 		r.hand(ctx, d)
 	}
 	full := false
-	for _, l := range r.lanes {
-		full = full || l.free() == 0
+	for to, l := range r.lanes { // what a sink may have is not in the agenda, and its end is said
+		full = full || to != ledger.ToSink && l.free() == 0
 	}
 	next := agenda.Next
 	if agenda.Tick {

@@ -326,7 +326,7 @@ func TestAnAnswerThatTakesTooLongIsNoneAndNothingIsRepeated(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, 10*time.Second, newCourier(Config{}, nil).client.Timeout)
 	d := newDesk(t, Config{})
-	d.sim.courier.client.Timeout = 20 * time.Millisecond
+	d.sim.courier.client.Timeout = time.Second // enough for the request to arrive on a machine that is busy
 	d.mail.say(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	d.place("busy", nil)
 	call := d.settledWith(1)[0]
