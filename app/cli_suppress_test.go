@@ -253,7 +253,7 @@ func TestANumberOfAnImportedFileIsNeverDialed(t *testing.T) {
 	require.Len(t, s.gateway.calls(t, "+14155550142"), 1)
 	require.Equal(t, "bot", s.check(t, "+14155550142").By.Source)
 	require.Equal(t, "bot", s.check(t, "--contact", "ben").By.Source)
-	require.Regexp(t, `(?m)^suppressed +contact ben +opted out`, s.must(t, "show", "ben"))
+	require.Regexp(t, `(?m)^barred +the contact must not be called, since .+: .*opted out`, s.must(t, "show", "ben"))
 	s.must(t, "call", "--to", "+14155550142", "--id", "carl", "--wait")
 	require.Len(t, s.gateway.calls(t, "+14155550142"), 1)
 	up.ctrlC(t)
