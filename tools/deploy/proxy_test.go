@@ -163,7 +163,7 @@ func TestNothingButNotificationsPassesTheProxy(t *testing.T) {
 func TestAWebhookThatDrainsGetsNoNewNotificationsAndOneThatIsBackDoes(t *testing.T) {
 	p := startProxy(t)
 	p.a.set(func(r *receiver) { r.ready = false })
-	require.Eventually(t, func() bool { a, _ := p.posts(t, 4); return a == 0 }, 4*time.Second, 50*time.Millisecond, "within the drain delay of 5 s")
+	require.Eventually(t, func() bool { a, _ := p.posts(t, 20); return a == 0 }, 4*time.Second, 50*time.Millisecond, "within the drain delay of 5 s")
 	a, b := p.posts(t, 20)
 	require.Equal(t, []int{0, 20}, []int{a, b})
 	p.a.set(func(r *receiver) { r.ready = true })
