@@ -91,15 +91,16 @@ func (t *tx) capacity(f *followup.Facts) error {
 	return err
 }
 
-// What attempts take of what has a limit, and until when one of them does.
+// What attempts take of what has a limit, and until when one of them does. Without a limit no attempt is looked at: there may be many. SQLite
+// keeps to the order of a cross join.
 const (
-	linesTaken = `SELECT COUNT(*), COALESCE(MAX(line_until), 0) FROM attempts WHERE line_until > ? AND (SELECT lines FROM accounts WHERE name = ?) > 0`
-	rateTaken  = `SELECT COUNT(*), COALESCE(MIN(rate_until), 0) FROM attempts WHERE rate_until > ? AND (SELECT rate FROM accounts WHERE name = ?) > 0`
+	linesTaken = `SELECT COUNT(*), COALESCE(MAX(a.line_until), 0) FROM accounts x CROSS JOIN attempts a WHERE x.name = ? AND x.lines > 0 AND a.line_until > ?`
+	rateTaken  = `SELECT COUNT(*), COALESCE(MIN(a.rate_until), 0) FROM accounts x CROSS JOIN attempts a WHERE x.name = ? AND x.rate > 0 AND a.rate_until > ?`
 )
 
 // taken asks one of these, by the time that the next answer is waited for.
 func (t *tx) taken(query string, n *int, until *time.Time) error {
-	return t.soon(query, []any{micros(t.now), account}, func(scan func(...any) error) error {
+	return t.soon(query, []any{account, micros(t.now)}, func(scan func(...any) error) error {
 		var at int64
 		err := scan(n, &at)
 		*until = moment(at)

@@ -133,12 +133,13 @@ func startWebhook(ctx context.Context, b *bench, on database, calls int) (w *lis
 	if err != nil {
 		return nil, nil, err
 	}
-	w = &listening{address: listener.Addr().String(), database: "sqlite:" + filepath.Join(folder, slowName)}
+	started := &listening{address: listener.Addr().String(), database: "sqlite:" + filepath.Join(folder, slowName)}
+	w = started
 	w.stop = sync.OnceValue(func() error { return listener.Close() })
-	w.close = sync.OnceValue(func() error { return errors.Join(w.stop(), w.stopPostgres()) })
+	w.close = sync.OnceValue(func() error { return errors.Join(started.stop(), started.stopPostgres()) })
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, w.close())
+			err = errors.Join(err, started.close())
 		}
 	}()
 	keys, urls, err := notifyKeys("http://" + w.address)
