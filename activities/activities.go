@@ -35,6 +35,12 @@ const (
 	NameChangePolicy = "ChangePolicy"
 )
 
+// Light are the activities that only write to the ledger and read it, all but Dialout, by their names.
+func (a *Activities) Light() map[string]any {
+	return map[string]any{NameConclude: a.Conclude, NameGiveUp: a.GiveUp, NameFinish: a.Finish, NameEscalate: a.Escalate, NameHold: a.Hold, NameOptOut: a.OptOut,
+		NameRecheck: a.Recheck, NameLook: a.Look, NameNote: a.Note, NameReplan: a.Replan, NameChangePolicy: a.ChangePolicy}
+}
+
 // DialoutTimeout is how long one execution of Dialout may take: its request leaves within followup.SendWithin, and the
 // gateway then has ResponseTimeout; what remains is for the ledger.
 const DialoutTimeout = 35 * time.Second

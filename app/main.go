@@ -125,6 +125,16 @@ Start with "redial demo". Settings come from the environment: KORE_*, REDIAL_* a
 	return root
 }
 
+// oneArgument takes one of what is named, such as an id.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usagef("%s takes one %s, and was given %d", c.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
 // noArguments refuses arguments in words that name the command.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {

@@ -33,12 +33,7 @@ confirms. The folder's name becomes that of the binary. Redial is taken from its
 versions that they state of everything else.`,
 		Example: `  redial new ../orders
   redial new orders --module github.com/example/orders --redial ../redial`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("redial new takes one folder, and was given %d", len(args))
-			}
-			return nil
-		},
+		Args: oneArgument("folder"),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.Folder = filepath.Clean(args[0])
 			m.Name = filepath.Base(m.Folder)

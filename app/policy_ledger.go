@@ -98,12 +98,7 @@ second, and what they wait for is planned anew, as if it had been decided under 
 Exit status: 0 done, or it was the newest version already; 1 it failed; 2 wrong usage or input.`,
 		Example: `  redial policy put reminder.yaml --reason "fewer calls: complaints"
   redial call --to +14155550100 --policy ledger:reminder`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("%s takes one file, and was given %d", c.CommandPath(), len(args))
-			}
-			return nil
-		},
+		Args: oneArgument("file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			by, reason = cmp.Or(strings.TrimSpace(by), operator()), strings.TrimSpace(reason)
 			p, err := checkPut(args[0], by, reason, pace)
@@ -221,12 +216,7 @@ func policyShowCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{Use: "show NAME", Short: "Show the versions of a policy that the ledger keeps, and what the newest says",
 		Example: "  redial policy show reminder\n  redial policy show reminder --json",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("%s takes one name, and was given %d", c.CommandPath(), len(args))
-			}
-			return nil
-		},
+		Args:    oneArgument("name"),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := config.FromEnvironment()
 			if err != nil {

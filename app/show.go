@@ -34,12 +34,7 @@ Times are those of --zone: an IANA name, or recipient for the zone of whoever is
 		Example: `  redial show anna-7
   redial show anna-7 --zone Europe/Paris
   redial show redial/-/anna-7 --json`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("redial show takes one id, and was given %d", len(args))
-			}
-			return nil
-		},
+		Args: oneArgument("id"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if zone != zoneOfRecipient {
 				if _, err := clockIn(zone, nil); err != nil {

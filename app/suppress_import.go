@@ -31,12 +31,7 @@ are passed over. The whole file is looked at first: when one row is bad, nothing
 ones out. It holds as a whole from the moment at which the command says so; one that was stopped holds nobody, and is run again.`,
 		Example: `  redial suppress import list.csv --default-region US --dry-run
   redial suppress import list.csv --reason "state list" --source "state of Florida" --skip-bad`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("redial suppress import takes one file, and was given %d", len(args))
-			}
-			return nil
-		},
+		Args: oneArgument("file"),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
 	}
 	c.Flags().StringVar(&f.region, "default-region", "", "the country of numbers without a country code, such as US; they are bad where none is given")

@@ -177,9 +177,7 @@ func (k *Kit) activities(turns *turns) map[string]any {
 		k.fatal(err.Error())
 	}
 	desk := &office{k.desk(), k, turns}
-	maps.Copy(all, map[string]any{activities.NameDialout: desk.Dialout, activities.NameConclude: desk.Conclude,
-		activities.NameGiveUp: desk.GiveUp, activities.NameFinish: desk.Finish, activities.NameEscalate: desk.Escalate,
-		activities.NameHold: desk.Hold, activities.NameOptOut: desk.OptOut, activities.NameLook: desk.Look, activities.NameRecheck: desk.Recheck,
-		activities.NameNote: desk.Note, activities.NameReplan: desk.Replan, activities.NameChangePolicy: desk.ChangePolicy})
+	maps.Copy(all, desk.Light())
+	maps.Copy(all, map[string]any{activities.NameDialout: desk.Dialout, activities.NameHold: desk.Hold})
 	return all
 }

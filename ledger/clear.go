@@ -54,16 +54,14 @@ func (l *Ledger) clear(t *tx, r followup.ClearanceRequest) (followup.Clearance, 
 		h := followup.Hold{Reason: followup.ReasonCall, Rule: "the last attempt has ended after all, and is decided on first", Until: t.now.Add(settleFor)}
 		return t.held(h), t.hold(r, h)
 	}
-	p, version, err := t.policyOf(contact, followup.Policy{})
-	if err != nil {
+	switch v, found, err := t.followed(contact); {
+	case err != nil:
 		return followup.Clearance{}, err
-	}
-	if version.Version > 0 && version.Version != r.FollowsVersion {
-		h, err := t.stale(version, r)
+	case found && v.Version != r.FollowsVersion:
+		h, err := t.stale(v, r)
 		return t.held(h), err
-	}
-	if version.Version > 0 {
-		r.Rules, r.Lifetime = p.Rules(), time.Duration(p.Lifetime)
+	case found:
+		r.Rules, r.Lifetime = v.Policy.Rules(), time.Duration(v.Policy.Lifetime)
 	}
 	facts, err := l.count(t, r, contact, row)
 	if err != nil {

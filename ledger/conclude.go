@@ -29,8 +29,12 @@ func (l *Ledger) Conclude(ctx ctx, workflowID, key string, p followup.Policy, nu
 		if err != nil {
 			return err
 		}
-		if p, _, err = t.policyOf(contact, p); err != nil {
+		p := p
+		switch v, found, err := t.followed(contact); {
+		case err != nil:
 			return err
+		case found:
+			p = v.Policy
 		}
 		var request call.DialRequest
 		if !p.Window.IsZero() || len(numbers) > 0 || p.AsksForResults() {

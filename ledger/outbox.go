@@ -45,9 +45,13 @@ func (t *tx) owe(d delivery) error {
 			return err
 		}
 	}
+	topic := d.kind
+	if d.body == bodyReplan { // apart from wakes for another reason, which are due at once
+		topic = bodyReplan
+	}
 	return t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 		`+owedAgain,
-		d.kind+"/"+subject, d.kind, d.workflowID, d.attemptKey, d.url, d.body, micros(d.due))
+		topic+"/"+subject, d.kind, d.workflowID, d.attemptKey, d.url, d.body, micros(d.due))
 }
 
 // Delivery is one thing that is due. Exactly one of Attempt, Result, Wake, Webhook and Story is set.
@@ -244,7 +248,7 @@ func (l *Ledger) Failed(ctx ctx, d Delivery, why string, pause time.Duration) er
 }
 
 // Tick does what only time brings about: it passes on wakes that were not used, and wakes those for whom a lease that
-// ended, or a dial that left the window, has made room. It also wakes those whom an import of suppressions concerns, some at a time. It
+// ended, or a dial that left the window, has made room. It also wakes those whom an import of suppressions concerns, and those who follow a policy that has changed, some at a time. It
 // returns when it has to be called next, by this machine's clock; zero: when something changes.
 func (l *Ledger) Tick(ctx ctx) (next time.Time, err error) {
 	var c calendar

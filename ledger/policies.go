@@ -133,13 +133,10 @@ func (l *Ledger) tellFollowers(ctx ctx) error {
 // at once then, and asks again when it has taken that up: the newest may want it called later, or not at all. It keeps its place in the queue.
 func (t *tx) stale(v PolicyVersion, r followup.ClearanceRequest) (followup.Hold, error) {
 	h := followup.Hold{Reason: followup.ReasonPolicy, Rule: "policy " + v.String() + " holds now", Until: t.now.Add(settleFor), Event: "its run has taken that up"}
-	t.owed = true
-	err := t.exec(`INSERT INTO outbox (topic, kind, workflow_id, attempt_key, url, body, due_at) VALUES (?, ?, ?, '', '', ?, ?) `+owedAgain,
-		bodyReplan+"/"+r.WorkflowID, kindWake, r.WorkflowID, bodyReplan, micros(t.now))
-	if err == nil {
-		err = t.waitFor(r.WorkflowID, h)
+	if err := t.owe(delivery{kind: kindWake, workflowID: r.WorkflowID, body: bodyReplan, due: t.now}); err != nil {
+		return h, err
 	}
-	if err != nil {
+	if err := t.waitFor(r.WorkflowID, h); err != nil {
 		return h, err
 	}
 	return h, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Until})
@@ -219,17 +216,13 @@ func (l *Ledger) Policies(ctx ctx) ([]PolicyLine, error) {
 	return list, err
 }
 
-// policyOf is the policy by which a contact goes: the newest version of the one that it follows, or else its run's own. A contact that follows
-// a name which the ledger does not have goes by its run's own, too.
-func (t *tx) policyOf(c contact, own followup.Policy) (p followup.Policy, v PolicyVersion, err error) {
+// followed is the newest version of the policy that a contact follows; false: it goes by its run's own, also when the ledger has none of the
+// name.
+func (t *tx) followed(c contact) (v PolicyVersion, found bool, err error) {
 	if c.follows == "" {
-		return own, v, nil
+		return v, false, nil
 	}
-	v, found, err := t.policy(c.follows)
-	if err != nil || !found {
-		return own, v, err
-	}
-	return v.Policy, v, nil
+	return t.policy(c.follows)
 }
 
 // Replan says what a contact that waits waits for under its policy as it is now: p, unless the contact follows one that the ledger keeps. What
@@ -242,12 +235,13 @@ func (l *Ledger) Replan(ctx ctx, workflowID, key string, p followup.Policy, numb
 		if err != nil {
 			return err
 		}
-		p, version, err := t.policyOf(contact, p)
+		p := p
+		v, found, err := t.followed(contact)
 		if err != nil {
 			return err
 		}
-		if version.Version > 0 {
-			plan.Policy, plan.Version = &version.Policy, version.Version
+		if found {
+			p, plan.Policy, plan.Version = v.Policy, &v.Policy, v.Version
 		}
 		if key == "" {
 			return nil

@@ -103,20 +103,7 @@ func (w *Worker) flows(o sdk.Options) (sdk.Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	maps.Copy(all, map[string]any{
-		activities.NameConclude: w.Activities.Conclude,
-		activities.NameGiveUp:   w.Activities.GiveUp,
-		activities.NameFinish:   w.Activities.Finish,
-		activities.NameEscalate: w.Activities.Escalate,
-		activities.NameHold:     w.Activities.Hold,
-		activities.NameOptOut:   w.Activities.OptOut,
-		activities.NameLook:     w.Activities.Look,
-		activities.NameNote:     w.Activities.Note,
-		activities.NameReplan:   w.Activities.Replan,
-
-		activities.NameChangePolicy: w.Activities.ChangePolicy,
-		activities.NameRecheck:      w.Activities.Recheck,
-	})
+	maps.Copy(all, w.Activities.Light())
 	for name, fn := range all {
 		flows.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

@@ -280,7 +280,7 @@ func (f *Flow) dialout(ctx workflow.Context, in activities.DialoutInput) (activi
 // look asks the ledger for an attempt; nil: it was never cleared.
 func (f *Flow) look(ctx workflow.Context, n int) (*call.Attempt, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if workflow.GetVersion(ctx, "redial: a canceled dial is looked for", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+	if !since(ctx, "redial: a canceled dial is looked for") {
 		return nil, nil
 	}
 	var found *call.Attempt

@@ -243,6 +243,11 @@ func (f *Flow) resultOf(key string) *call.BotResult {
 	return nil
 }
 
+// since tells whether a run goes by a change of this package, or was there before it. The change's name stands in histories.
+func since(ctx workflow.Context, change string) bool {
+	return workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) != workflow.DefaultVersion
+}
+
 // lightly are the options of activities that only write to the ledger: quick, and repeated until they succeed.
 func (f *Flow) lightly(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

@@ -37,10 +37,8 @@ func (d Definition) WithActivities(own ...any) Definition {
 // same function. Otherwise one name for two is an error, and so is a name of the handle's own: all flows of a binary share a task
 // queue. Of a method nobody can tell whether it is called on the same value, so one flow brings it for all.
 func ActivitiesOf(flows ...Definition) (map[string]any, error) {
-	all, owner := map[string]any{}, map[string]string{}
-	for _, name := range []string{activities.NameDialout, activities.NameConclude, activities.NameGiveUp, activities.NameFinish,
-		activities.NameEscalate, activities.NameHold, activities.NameOptOut, activities.NameLook, activities.NameRecheck,
-		activities.NameNote, activities.NameReplan, activities.NameChangePolicy} {
+	all, owner := map[string]any{}, map[string]string{activities.NameDialout: "Redial"}
+	for name := range (&activities.Activities{}).Light() {
 		owner[name] = "Redial"
 	}
 	for _, f := range flows {

@@ -99,7 +99,7 @@ func held(h followup.Hold) bool {
 // sinceItQuits tells whether a held contact that is paused or rescheduled leaves the queue, and has to ask again by itself. It is asked where
 // somebody does that only, so that other runs are what they were.
 func sinceItQuits(ctx workflow.Context) bool {
-	return workflow.GetVersion(ctx, "redial: who is paused or rescheduled leaves the queue", workflow.DefaultVersion, 1) != workflow.DefaultVersion
+	return since(ctx, "redial: who is paused or rescheduled leaves the queue")
 }
 
 // mayGoOn asks whether a contact that waits may still be called. It is asked when a wake says so: only there is the answer new, and

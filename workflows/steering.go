@@ -193,7 +193,7 @@ func (f *Flow) pause(ctx workflow.Context, s Steering) error {
 // inMidCall tells whether a pause of while an attempt is made is told at once, and not with what comes next. It is asked in such a pause
 // only, so that other runs are what they were.
 func inMidCall(ctx workflow.Context) bool {
-	return workflow.GetVersion(ctx, "redial: a pause in mid-call is told at once", workflow.DefaultVersion, 1) != workflow.DefaultVersion
+	return since(ctx, "redial: a pause in mid-call is told at once")
 }
 
 // noteAtOnce writes down what was noted.
@@ -246,17 +246,17 @@ func (f *Flow) optOut(ctx workflow.Context, s Steering) error {
 	if err := f.write(ctx, "opted out", activities.NameOptOut, in, nil); err != nil {
 		return err
 	}
-	ends := f.status.Outcome != "" || f.steer.ending != nil || f.status.State == StateEscalating && sinceOptOutIsTaken(ctx)
-	if !ends {
-		f.stop(errOptedOut, s)
+	if f.status.Outcome != "" || f.steer.ending != nil || f.status.State == StateEscalating && sinceOptOutIsTaken(ctx) {
+		return nil // how it ends is settled
 	}
+	f.stop(errOptedOut, s)
 	return nil
 }
 
 // sinceOptOutIsTaken tells whether somebody may opt out of a contact that has its outcome, or of a run that is ending: that suppresses, and
 // changes nothing else. It is asked then only, so that other runs are what they were.
 func sinceOptOutIsTaken(ctx workflow.Context) bool {
-	return workflow.GetVersion(ctx, "redial: an opt-out is always taken", workflow.DefaultVersion, 1) != workflow.DefaultVersion
+	return since(ctx, "redial: an opt-out is always taken")
 }
 
 func (f *Flow) cancelBy(_ workflow.Context, s Steering) error {
