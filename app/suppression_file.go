@@ -61,29 +61,56 @@ func (f *suppressionFile) read() error {
 	}
 	base := filepath.Base(f.name)
 	f.reason, f.source, f.texts = cmp.Or(f.reason, "on the list "+base), cmp.Or(f.source, "import "+base), map[string]string{}
-	r := csv.NewReader(bytes.NewReader(data))
-	r.Comma, r.ReuseRecord = separator(data), true
-	header, err := r.Read()
-	if err == nil {
-		err = f.nameColumns(header)
+	if err := f.count(data); err != nil { // before a million numbers are looked at
+		return err
 	}
-	for err == nil {
-		var row []string
-		if row, err = r.Read(); err == nil || errors.Is(err, csv.ErrFieldCount) {
-			line, _ := r.FieldPos(0)
-			err = f.row(line, row)
+	return eachRow(data, func(line int, row []string) error {
+		if f.header == nil {
+			return f.nameColumns(row)
+		}
+		f.row(line, row)
+		return nil
+	})
+}
+
+// count checks that the file is CSV from its first row to its last, and that it has no more rows than may be.
+func (f *suppressionFile) count(data []byte) error {
+	err := eachRow(data, func(int, []string) error {
+		if f.rows++; f.rows > 1+mostSuppressionRows {
+			return fmt.Errorf("it has more than %d rows: split it", mostSuppressionRows)
+		}
+		return nil
+	})
+	if err == nil && f.rows == 0 {
+		err = errors.New("it is empty: write a first row that names the columns, such as number,reason")
+	}
+	f.rows = max(0, f.rows-1)
+	return err
+}
+
+// eachRow reads CSV row by row; a row is kept for as long as it is looked at. Rows without anything in them are passed over, the first
+// one excepted.
+func eachRow(data []byte, do func(line int, row []string) error) error {
+	r := csv.NewReader(bytes.NewReader(data))
+	r.Comma, r.ReuseRecord, r.FieldsPerRecord = separator(data), true, -1
+	for first := true; ; first = false {
+		row, err := r.Read()
+		var syntax *csv.ParseError
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &syntax):
+			return fmt.Errorf("line %d: %w: put a cell that has quotes in it into quotes, and double those", syntax.Line, syntax.Err)
+		case err != nil:
+			return err
+		case !first && strings.TrimSpace(strings.Join(row, "")) == "":
+			continue
+		}
+		line, _ := r.FieldPos(0)
+		if err := do(line, row); err != nil {
+			return err
 		}
 	}
-	var syntax *csv.ParseError
-	switch {
-	case errors.Is(err, io.EOF) && header == nil:
-		return errors.New("it is empty: write a first row that names the columns, such as number,reason")
-	case errors.Is(err, io.EOF):
-		return nil
-	case errors.As(err, &syntax):
-		return fmt.Errorf("line %d: %w: put a cell that has quotes in it into quotes, and double those", syntax.Line, syntax.Err)
-	}
-	return err
 }
 
 // data is the file's content in UTF-8, without a byte order mark.
@@ -143,23 +170,16 @@ func (f *suppressionFile) nameColumns(header []string) error {
 	return nil
 }
 
-// row takes one row, and tells of it if it is bad. One without anything in it is passed over.
-func (f *suppressionFile) row(line int, row []string) error {
-	if strings.TrimSpace(strings.Join(row, "")) == "" {
-		return nil
-	}
-	if f.rows++; f.rows > mostSuppressionRows {
-		return fmt.Errorf("it has more than %d rows: split it", mostSuppressionRows)
-	}
+// row takes one row, and tells of it if it is bad.
+func (f *suppressionFile) row(line int, row []string) {
 	entries, err := f.parse(row)
 	if err == nil {
 		f.entries = append(f.entries, entries...)
-		return nil
+		return
 	}
 	if f.bad++; f.bad <= mostToldBad {
 		f.told = append(f.told, fmt.Sprintf("%s: line %d, %s", f.name, line, err))
 	}
-	return nil
 }
 
 // parse reads the numbers and contacts of one row.

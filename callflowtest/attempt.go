@@ -26,12 +26,12 @@ func (l *Ledger) Answer(_ context.Context, key, owner string, d call.DialAnswer)
 	doubted := a.State == call.StateUnknown
 	a.Attempt.Answer(d)
 	l.pace(a, d)
+	if doubted && a.State == call.StateNotPlaced {
+		l.oweAttempt(a, l.now())
+	}
 	l.store(a)
 	if !a.resend {
 		l.grant() // requests get through: the next may leave
-	}
-	if doubted && a.State == call.StateNotPlaced {
-		l.oweAttempt(a, l.now())
 	}
 	return a.Attempt, nil
 }
@@ -106,7 +106,6 @@ func (l *Ledger) Receive(_ context.Context, key string, events ...call.Event) er
 	if !changed {
 		return nil
 	}
-	l.store(a)
 	switch ended := a.State == call.StateEnded; {
 	case ended && before.State == call.StateEnded && a.SettledAt.Equal(before.SettledAt): // owed already, and delivered as it stands then
 	case ended:
@@ -114,6 +113,7 @@ func (l *Ledger) Receive(_ context.Context, key string, events ...call.Event) er
 	case tell:
 		l.oweAttempt(a, l.now())
 	}
+	l.store(a)
 	return nil
 }
 

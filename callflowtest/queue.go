@@ -189,7 +189,7 @@ func free(f followup.Facts) int {
 }
 
 // grant wakes as many waiting contacts as can dial now, in the order of the queue. Who was woken and did not ask in time is not
-// woken again.
+// woken again, and who has news of another call on its way is woken after that: it may be that no further call is needed.
 func (l *Ledger) grant() {
 	now := l.now()
 	l.queue.ripen(now)
@@ -209,20 +209,25 @@ func (l *Ledger) grant() {
 	for _, a := range l.live {
 		busy[a.target] = busy[a.target] || a.lineUntil.After(now)
 	}
-	for _, e := range l.queue.next(n, busy) {
+	news := map[string]bool{}
+	for _, d := range l.outbox {
+		news[d.WorkflowID] = news[d.WorkflowID] || d.Attempt != nil
+	}
+	for _, e := range l.queue.next(n, busy, news) {
 		l.queue.wake(e, now.Add(wakeFor))
 		l.owe(Delivery{WorkflowID: e.workflowID, Wake: true, Due: now})
 	}
 }
 
-// next are the first n who can dial. Two contacts of one number are not woken together: the second would only be held again.
-func (q *queue) next(n int, busy map[string]bool) (next []*queued) {
+// next are the first n who can dial: whose number is not busy, and who wait for no news. Two contacts of one number are not woken
+// together: the second would only be held again.
+func (q *queue) next(n int, busy, news map[string]bool) (next []*queued) {
 	for _, e := range q.ripe {
 		if len(next) == n {
 			break
 		}
 		inTheWay := func(o *queued) bool { return o != e && (!o.wokenUntil.IsZero() || !o.missed && o.precedes(e)) }
-		if e.wokenUntil.IsZero() && !e.missed && !busy[e.target] && !slices.ContainsFunc(q.byTarget[e.target], inTheWay) {
+		if e.wokenUntil.IsZero() && !e.missed && !busy[e.target] && !news[e.workflowID] && !slices.ContainsFunc(q.byTarget[e.target], inTheWay) {
 			next = append(next, e)
 		}
 	}

@@ -143,19 +143,16 @@ func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Att
 		if err := t.pace(&row, d); err != nil {
 			return err
 		}
-		if err := t.store(&row); err != nil {
-			return err
-		}
-		if !row.resend {
-			if err := t.grant(); err != nil { // requests get through: the next may leave
+		a = row.attempt
+		if doubted && a.State == call.StateNotPlaced {
+			if err := t.oweAttempt(row, t.now); err != nil {
 				return err
 			}
 		}
-		a = row.attempt
-		if doubted && a.State == call.StateNotPlaced {
-			return t.owe(delivery{kind: kindAttempt, workflowID: row.workflowID, attemptKey: key, due: t.now})
+		if err := t.store(&row); err != nil || row.resend {
+			return err
 		}
-		return nil
+		return t.grant() // requests get through: the next may leave
 	})
 	return a, err
 }
@@ -261,21 +258,18 @@ func (t *tx) fold(row *attemptRow, events []call.Event, note string) (string, er
 	if !changed {
 		return note, nil
 	}
-	if err := t.store(row); err != nil {
+	var err error
+	switch ended := row.attempt.State == call.StateEnded; {
+	case ended && before.State == call.StateEnded && row.attempt.SettledAt.Equal(before.SettledAt): // owed already, and delivered as it stands then
+	case ended:
+		err = t.oweAttempt(*row, row.attempt.SettledAt)
+	case tell:
+		err = t.oweAttempt(*row, t.now)
+	}
+	if err != nil {
 		return note, err
 	}
-	a := row.attempt
-	if a.State != call.StateEnded && !tell {
-		return note, nil
-	}
-	due := t.now
-	if a.State == call.StateEnded {
-		if before.State == call.StateEnded && a.SettledAt.Equal(before.SettledAt) {
-			return note, nil // owed already, and delivered as it stands then
-		}
-		due = a.SettledAt
-	}
-	return note, t.owe(delivery{kind: kindAttempt, workflowID: row.workflowID, attemptKey: a.Key, due: due})
+	return note, t.store(row)
 }
 
 // GiveUp stops listening for the end of an attempt, at the hard watchdog, and returns it as it stands: ended if an end was heard, else

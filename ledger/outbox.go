@@ -54,6 +54,11 @@ func (t *tx) owe(d delivery) error {
 		topic+"/"+subject, d.kind, d.workflowID, d.attemptKey, d.url, d.body, micros(d.due))
 }
 
+// oweAttempt owes a flow one of its attempts as it stands. It comes before what the attempt frees is granted: see grant.
+func (t *tx) oweAttempt(row attemptRow, due time.Time) error {
+	return t.owe(delivery{kind: kindAttempt, workflowID: row.workflowID, attemptKey: row.attempt.Key, due: due})
+}
+
 // Delivery is one thing that is due. Exactly one of Attempt, Result, Wake, Webhook and Story is set.
 type Delivery struct {
 	ID, Version int64

@@ -128,7 +128,8 @@ func free(f followup.Facts) int {
 // sees to it right after.
 //
 // Who was woken and did not ask in time is not woken again: a wake is durable, so that it still asks when its worker is
-// back, and an outage must not fill its history with wakes.
+// back, and an outage must not fill its history with wakes. Who has news of another call on its way is woken after that: it may be that
+// no further call is needed.
 func (t *tx) grant() error {
 	if t.partial {
 		return t.watch()
@@ -163,6 +164,7 @@ func (t *tx) grant() error {
 	// The cast in LIMIT keeps SQLite from compiling the query anew for every value.
 	err = t.each(`SELECT q.workflow_id FROM queue q WHERE +q.woken_until = 0 AND NOT q.missed AND q.not_before <= ?
 			AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.target = q.target AND a.line_until > ?)
+			AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.workflow_id = q.workflow_id AND kind = '`+kindAttempt+`' AND delivered_at = 0)
 			AND NOT EXISTS (SELECT 1 FROM queue o WHERE o.target = q.target AND o.workflow_id <> q.workflow_id AND o.not_before <= ?
 				AND (o.woken_until > 0 OR NOT o.missed
 					AND (o.class, -o.weight, o.arrived_at, o.workflow_id) < (q.class, -q.weight, q.arrived_at, q.workflow_id)))

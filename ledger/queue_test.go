@@ -80,6 +80,46 @@ func TestAGrantWakesExactlyAsManyAsCanDial(t *testing.T) {
 	})
 }
 
+func TestWhoHasNewsOfAnotherCallOnItsWayIsWokenAfterItAndHoldsUpNobody(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.limits(1, 0, 0)
+		group := ask("group", 1)
+		group.MidCall = true
+		b.place(group)
+		b.held(ask("group", 2)) // it calls several at once
+		b.Advance(time.Millisecond)
+		b.held(ask("other", 1))
+
+		b.end(group)
+		_, err := b.Tick(ctx)
+		require.NoError(t, err)
+		due := b.due(ledger.ToFlows)
+		require.Equal(t, []string{"attempt redial/-/group", "wake redial/-/other"}, told(due))
+		_, err = b.Tick(ctx)
+		require.NoError(t, err)
+		require.Empty(t, b.due(ledger.ToFlows), "it is out, and not delivered")
+		for _, d := range due {
+			require.NoError(t, b.Delivered(ctx, d, false))
+		}
+		require.Empty(t, b.wakes(), "the line is promised")
+		b.limits(2, 0, 0)
+		require.Equal(t, []string{"group"}, b.wakes())
+	})
+}
+
+func told(deliveries []ledger.Delivery) (told []string) {
+	for _, d := range deliveries {
+		kind := "attempt"
+		if d.Wake {
+			kind = "wake"
+		}
+		told = append(told, kind+" "+d.WorkflowID)
+	}
+	slices.Sort(told)
+	return told
+}
+
 func TestAWakeThatIsNotUsedPassesOnAndIsNotRepeated(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)

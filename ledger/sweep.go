@@ -151,15 +151,15 @@ func (l *Ledger) Resolve(ctx ctx, key string, as call.Disposition, who, reason s
 			return fmt.Errorf("attempt %s is %s and not in doubt", key, row.attempt.State)
 		}
 		row.attempt.Settle(as, t.now)
+		a = row.attempt
+		if err := t.oweAttempt(row, t.now); err != nil {
+			return err
+		}
 		if err := t.store(&row); err != nil {
 			return err
 		}
-		if err := t.decide(decision{workflowID: row.workflowID, attemptKey: key, kind: "resolved", reason: reason, rule: "operator " + who,
-			evidence: map[string]any{"disposition": as}}); err != nil {
-			return err
-		}
-		a = row.attempt
-		return t.owe(delivery{kind: kindAttempt, workflowID: row.workflowID, attemptKey: key, due: t.now})
+		return t.decide(decision{workflowID: row.workflowID, attemptKey: key, kind: "resolved", reason: reason, rule: "operator " + who,
+			evidence: map[string]any{"disposition": as}})
 	})
 	return a, err
 }
