@@ -64,6 +64,8 @@ func TestSteeringByTheCommandLineDoesWhatItSays(t *testing.T) {
 	require.Len(t, s.gateway.calls(t, anna), 1)
 	require.Contains(t, s.must(t, "call-now", "anna"), "redial/-/anna is asked to call now: ")
 	eventually(t, "the call", func() bool { return len(s.gateway.calls(t, anna)) == 2 })
+	story := s.must(t, "show", "anna")
+	require.Equal(t, 3, strings.Count(story, " (dropped at "), "the retry, and two other times: %s", story)
 
 	const bert, eva = "+14155550101", "+14155550102"
 	s.sleeper(t, "bert", bert)

@@ -26,6 +26,9 @@ type happening struct {
 	text  string
 	rule  string
 	until time.Time
+	// plan is whether until is when the contact is to be called, and not only when a wait is over at the latest.
+	plan    bool
+	dropped time.Time // when something else came before that
 	// again is how often the same was said in a row after this, at last until, and at.
 	again int
 	last  time.Time
@@ -63,6 +66,7 @@ func (s shown) story(now time.Time, c clock) string {
 	slices.SortStableFunc(all, func(a, b happening) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.rank(), b.rank())) })
 	l := timeline.New(s.OpenedAt, c.zone)
 	all = inShorter(all)
+	drop(all)
 	if s.Outcome == "" && s.Wait != nil { // so that a day on which nothing happened is seen to have been waited through
 		all = append(all, happening{at: now, kind: "now", text: still(s.wait().Reason)})
 	}
@@ -77,6 +81,22 @@ func (s shown) story(now time.Time, c clock) string {
 		l.Add(h.at, h.n, h.kind, h.words(l))
 	}
 	return l.String()
+}
+
+// clocksApart is how far the clocks of a worker and of the ledger may be apart: a dial so much sooner than planned is the one that was planned.
+const clocksApart = 2 * time.Second
+
+// drop marks plans before whose time something else was planned, or done.
+func drop(all []happening) {
+	for i := range all {
+		p := &all[i]
+		instead := func(h happening) bool { return h.plan || h.kind == kindDial || h.kind == kindOutcome }
+		if next := slices.IndexFunc(all[i+1:], instead); p.plan && next >= 0 {
+			if h := all[i+1+next]; h.at.Before(p.until.Add(-clocksApart)) {
+				p.dropped = h.at
+			}
+		}
+	}
 }
 
 func still(reason followup.Reason) string {
@@ -125,7 +145,7 @@ func inShorter(all []happening) (list []happening) {
 			if before.kind == kindHeld && h.kind == kindNote && h.text == before.text {
 				continue
 			}
-			if before.kind == kindHeld && h.kind == kindHeld && h.text == before.text && h.rule == before.rule && h.n == before.n {
+			if before.kind == kindHeld && h.kind == kindHeld && !h.plan && h.text == before.text && h.rule == before.rule && h.n == before.n {
 				before.again, before.last, before.until = before.again+1, h.at, h.until
 				continue
 			}
@@ -147,6 +167,9 @@ func (h happening) words(l *timeline.Timeline) string {
 	default:
 		text += ": again at " + l.Moment(h.until, h.at)
 	}
+	if !h.dropped.IsZero() {
+		text += " (dropped at " + l.Moment(h.dropped, h.at) + ")"
+	}
 	if h.again > 0 {
 		text += fmt.Sprintf("; said %d times, at last at %s", h.again+1, l.Moment(h.last, h.at))
 	}
@@ -166,6 +189,7 @@ func attemptOf(key string) int {
 func (s shown) decided() (list []happening) {
 	for _, d := range s.Decisions {
 		h := happening{at: d.At, n: attemptOf(d.AttemptKey), kind: d.Kind, text: d.Reason, rule: d.Rule, until: d.Until}
+		h.plan = !d.Until.IsZero() && (d.Kind == "decided" || d.Kind == "replanned" || d.Kind == kindHeld && followup.Reason(d.Reason) == followup.ReasonRescheduled)
 		switch d.Kind {
 		case "cleared":
 			h.kind = kindDial
