@@ -80,7 +80,7 @@ bench: need-go devserver clusterserver ## measure the budgets
 
 # A module of its own, because it drives a browser.
 .PHONY: pictures
-pictures: build devserver ## take the pictures of docs/operating.md anew, in Chromium
+pictures: build devserver ## take the pictures of README.md and docs/operating.md anew, in Chromium
 	@cd tools/pictures && go run .
 
 .PHONY: clean
@@ -103,6 +103,7 @@ check-format: need-go
 check-vet: need-go
 	@echo 'check: go vet'
 	@go vet ./...
+	@cd tools/pictures && go vet ./...
 
 .PHONY: check-staticcheck
 check-staticcheck: $(staticcheck)

@@ -1,5 +1,6 @@
-// Program pictures makes the pictures of docs/operating.md anew: it runs redial dev in a folder of its own, brings contacts into every
-// state, steers some, and takes what Temporal's UI shows of them in Chromium. It is a module of its own, because it drives a browser.
+// Program pictures makes the pictures of the documents anew, in Chromium. For README.md it runs redial demo, and takes what the terminal
+// shows in the end, and one of its runs in Temporal's UI. For docs/operating.md it runs redial dev, brings contacts into every state, steers
+// some, and takes what Temporal's UI shows of them. It is a module of its own, because it drives a browser.
 package main
 
 import (
@@ -35,8 +36,43 @@ func makePictures(ctx context.Context, root string) (err error) {
 	if err != nil {
 		return err
 	}
+	binary, err := filepath.Abs(filepath.Join(root, "bin", "redial"))
+	if err != nil {
+		return err
+	}
+	a := album{folder: filepath.Join(root, "docs", "pictures"), views: views}
+	if err := os.MkdirAll(a.folder, 0o755); err != nil {
+		return err
+	}
+	if err := a.ofDemo(ctx, binary); err != nil {
+		return err
+	}
+	return a.ofProduct(ctx, binary)
+}
+
+// album is where the pictures go, and what the views in them are.
+type album struct {
+	folder string
+	views  map[string]view
+}
+
+func (a album) ofDemo(ctx context.Context, binary string) (err error) {
+	fmt.Println("running the demo…")
+	d, err := startDemo(ctx, binary)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.stop()) }()
+	all, err := d.pictures()
+	if err != nil {
+		return err
+	}
+	return a.take(ctx, d.uiURL, all)
+}
+
+func (a album) ofProduct(ctx context.Context, binary string) (err error) {
 	fmt.Println("bringing contacts into every state…")
-	p, err := startProduct(ctx, filepath.Join(root, "bin", "redial"))
+	p, err := startProduct(ctx, binary)
 	if err != nil {
 		return err
 	}
@@ -44,29 +80,29 @@ func makePictures(ctx context.Context, root string) (err error) {
 	if err := p.populate(ctx); err != nil {
 		return err
 	}
-	u, err := openUI(ctx, p.uiURL, views)
+	all, err := p.pictures(ctx, a.views)
+	if err != nil {
+		return err
+	}
+	if err := a.take(ctx, p.uiURL, all); err != nil {
+		return err
+	}
+	return p.await(ctx, map[string]string{updated: "paused paused busy"})
+}
+
+// take takes pictures in a browser of their own.
+func (a album) take(ctx context.Context, uiURL string, all []picture) error {
+	u, err := openUI(ctx, uiURL, a.views)
 	if err != nil {
 		return err
 	}
 	defer u.close()
-	return p.take(ctx, u, views, filepath.Join(root, "docs", "pictures"))
-}
-
-// take takes all pictures into a folder.
-func (p *product) take(ctx context.Context, u *ui, views map[string]view, folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	all, err := p.pictures(ctx, views)
-	if err != nil {
-		return err
-	}
 	for _, picture := range all {
-		size, err := u.take(picture, filepath.Join(folder, picture.name+".png"))
+		size, err := u.take(picture, filepath.Join(a.folder, picture.name+".png"))
 		if err != nil {
 			return fmt.Errorf("%s: %w", picture.name, err)
 		}
 		fmt.Printf("docs/pictures/%s.png: %d KB\n", picture.name, (size+1023)/1024)
 	}
-	return p.await(ctx, map[string]string{updated: "paused paused busy"})
+	return nil
 }

@@ -14,10 +14,10 @@ import (
 
 type action = chromedp.Action[chromedp.Void]
 
-// picture is one of a page of the UI. Selectors are CSS.
+// picture is one of a page, of the UI most often. Selectors are CSS.
 type picture struct {
 	name     string
-	path     string            // of the page
+	page     string            // its address
 	settings map[string]string // of the UI, beside those of openUI
 	ready    string            // JavaScript that is true when the page has all that is to be seen
 	before   []action          // what is done to it then
@@ -25,8 +25,8 @@ type picture struct {
 	after    []action          // what is done when the picture is taken
 }
 
-// pictures are all of them, in the order in which they are taken: a run's timeline is clear while the run is young, and what is sent
-// from the UI stands in the list after it.
+// pictures are those of docs/operating.md, in the order in which they are taken: a run's timeline is clear while the run is young, and what
+// is sent from the UI stands in the list after it.
 func (p *product) pictures(ctx context.Context, views map[string]view) ([]picture, error) {
 	story, err := p.page(ctx, subject)
 	if err != nil {
@@ -40,13 +40,13 @@ func (p *product) pictures(ctx context.Context, views map[string]view) ([]pictur
 	due := strings.Replace(views["due"].Query, "2099-01-01", time.Now().UTC().AddDate(0, 0, 3).Format(time.DateOnly), 1)
 	return []picture{
 		{
-			name: "run-timeline", path: story + "/history",
-			settings: map[string]string{"minimizeEventView": "false", "eventFilterSort": `"ascending"`},
-			ready:    `[...document.querySelectorAll("svg text")].some(t => t.textContent.includes("machine, retry"))`,
-			crop:     "[data-testid=expandAll], svg.-mt-4",
+			name: "run-timeline", page: story + "/history",
+			settings: wholeTimeline,
+			ready:    inTimeline("machine, retry"),
+			crop:     timeline,
 		},
 		{
-			name: "run-details", path: story + "/user-metadata",
+			name: "run-details", page: story + "/user-metadata",
 			ready: frames + `.some(f => f.contentDocument?.body?.innerText.includes("no_answer"))`,
 			// The UI cuts the frame's last lines off, which a person scrolls to.
 			before: []action{do(frames + `.forEach(f => f.style.height = f.contentDocument.documentElement.scrollHeight + "px")`)},
@@ -54,12 +54,12 @@ func (p *product) pictures(ctx context.Context, views map[string]view) ([]pictur
 		},
 		sendingAnUpdate(other),
 		{
-			name: "view-paused", path: list + url.QueryEscape(views["paused"].Query),
+			name: "view-paused", page: p.uiURL + list + url.QueryEscape(views["paused"].Query),
 			ready: rows + ".length == 3",
 			crop:  "h1, [data-testid=waiting]",
 		},
 		{
-			name: "view-due", path: list + url.QueryEscape(due),
+			name: "view-due", page: p.uiURL + list + url.QueryEscape(due),
 			settings: map[string]string{"savedQueryNavOpen": "false"},
 			ready:    rows + ".length == 6",
 			crop:     "h1, [data-testid=workflows-summary-configurable-table-row]",
@@ -67,10 +67,18 @@ func (p *product) pictures(ctx context.Context, views map[string]view) ([]pictur
 	}, nil
 }
 
+// wholeTimeline are the settings with which a run's timeline shows all that happened, from above.
+var wholeTimeline = map[string]string{"minimizeEventView": "false", "eventFilterSort": `"ascending"`}
+
+// inTimeline is true when a run's timeline has a bar of that name.
+func inTimeline(name string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll("svg text")].some(t => t.textContent.includes(%q))`, name)
+}
+
 // sendingAnUpdate is the dialog by which a run is paused, which is sent when the picture is taken.
 func sendingAnUpdate(page string) picture {
 	return picture{
-		name: "update", path: page + "/user-metadata",
+		name: "update", page: page + "/user-metadata",
 		ready: `document.querySelector("[data-testid=update-button]") && ` + frames + `.length > 1`,
 		before: []action{
 			click("button[aria-controls=workflow-actions]", ""),
@@ -93,19 +101,21 @@ func sendingAnUpdate(page string) picture {
 }
 
 const (
+	timeline = "[data-testid=expandAll], svg.-mt-4" // with the heading above it
+
 	list   = "/namespaces/default/workflows?query="
 	frames = `[...document.querySelectorAll("iframe")]`
 	rows   = `document.querySelectorAll("[data-testid=workflows-summary-configurable-table-row]")`
 )
 
-// page is the path of a run's pages.
+// page is the address of a run's pages.
 func (p *product) page(ctx context.Context, id string) (string, error) {
 	var shown struct {
 		WorkflowID string `json:"workflow_id"`
 		RunID      string `json:"first_run_id"`
 	}
 	err := p.ask(ctx, &shown, "show", workflowID(id))
-	return fmt.Sprintf("/namespaces/default/workflows/%s/%s", url.PathEscape(shown.WorkflowID), shown.RunID), err
+	return fmt.Sprintf("%s/namespaces/default/workflows/%s/%s", p.uiURL, url.PathEscape(shown.WorkflowID), shown.RunID), err
 }
 
 // do runs JavaScript in the page.

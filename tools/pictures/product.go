@@ -10,47 +10,76 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// product is redial dev, with a simulated gateway, in a folder and on ports of its own.
-type product struct {
-	binary, folder string
-	environment    []string
-	uiURL          string
-	dev            *exec.Cmd
-	end            context.CancelFunc
-	complaints     bytes.Buffer
+// process is a command of the product that stays up, in a folder and on ports of its own.
+type process struct {
+	folder      string
+	environment []string
+	uiURL       string
+	command     *exec.Cmd
+	end         context.CancelFunc
 }
 
-func startProduct(ctx context.Context, binary string) (p *product, err error) {
-	p = &product{}
-	if p.binary, err = filepath.Abs(binary); err != nil {
-		return nil, err
-	}
+// prepare is a process that is not started yet.
+func prepare(ctx context.Context, binary string, args ...string) (p process, err error) {
 	if p.folder, err = os.MkdirTemp("", "redial-pictures-"); err != nil {
-		return nil, err
+		return p, err
 	}
 	// Nothing of this machine's own settings: the pictures are of the product as it comes.
-	p.environment = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.folder, "TZ=UTC", "REDIAL_WEBHOOK_ADDR=127.0.0.1:0", "REDIAL_LOG_LEVEL=warn"}
+	p.environment = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.folder, "TMPDIR=" + p.folder, "TZ=UTC",
+		"REDIAL_WEBHOOK_ADDR=127.0.0.1:0", "REDIAL_LOG_LEVEL=warn"}
 	if cli := os.Getenv("TEMPORAL_CLI_PATH"); cli != "" {
 		p.environment = append(p.environment, "TEMPORAL_CLI_PATH="+cli)
 	}
 	ctx, p.end = context.WithCancel(ctx)
-	p.dev = exec.CommandContext(ctx, p.binary, "dev", "--temporal-port", "0", "--ui-port", "0", "--simulator-addr", "127.0.0.1:0", "--speed", "20")
-	p.dev.Dir, p.dev.Env, p.dev.Stderr = p.folder, p.environment, &p.complaints
-	p.dev.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches it through its parent, once
-	p.dev.Cancel = func() error { return p.dev.Process.Signal(os.Interrupt) }
-	p.dev.WaitDelay = time.Minute
-	said, err := p.dev.StdoutPipe()
+	c := exec.CommandContext(ctx, binary, args...)
+	c.Dir, c.Env = p.folder, p.environment
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = time.Minute
+	p.command = c
+	return p, nil
+}
+
+// stop ends the process in order, with all that it has started.
+func (p *process) stop() error {
+	p.end()
+	err := p.command.Wait()
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		err = nil // we have asked for it
+	}
+	return errors.Join(err, os.RemoveAll(p.folder))
+}
+
+// notStarted says why the process could not be started.
+func (p *process) notStarted(err error) error {
+	p.end()
+	return errors.Join(fmt.Errorf("%w: build it with make build", err), os.RemoveAll(p.folder))
+}
+
+// product is redial dev, with a simulated gateway.
+type product struct {
+	process
+	complaints bytes.Buffer
+}
+
+func startProduct(ctx context.Context, binary string) (p *product, err error) {
+	p = &product{}
+	p.process, err = prepare(ctx, binary, "dev", "--temporal-port", "0", "--ui-port", "0", "--simulator-addr", "127.0.0.1:0", "--speed", "20")
 	if err != nil {
 		return nil, err
 	}
-	if err := p.dev.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: build it with make build", err), os.RemoveAll(p.folder))
+	p.command.Stderr = &p.complaints
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches it through its parent, once
+	said, err := p.command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.command.Start(); err != nil {
+		return nil, p.notStarted(err)
 	}
 	if !p.listen(said) {
 		_ = p.stop() // how it ended says less than what it said
@@ -76,19 +105,9 @@ func (p *product) listen(said io.Reader) bool {
 	return false
 }
 
-// stop ends redial dev in order, with all that it has started.
-func (p *product) stop() error {
-	p.end()
-	err := p.dev.Wait()
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		err = nil // we have asked for it
-	}
-	return errors.Join(err, os.RemoveAll(p.folder))
-}
-
 // redial runs a command of the product.
 func (p *product) redial(ctx context.Context, args ...string) ([]byte, error) {
-	command := exec.CommandContext(ctx, p.binary, args...)
+	command := exec.CommandContext(ctx, p.command.Path, args...)
 	command.Dir, command.Env = p.folder, p.environment
 	out, err := command.Output()
 	if ended := (*exec.ExitError)(nil); errors.As(err, &ended) {

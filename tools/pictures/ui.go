@@ -31,7 +31,6 @@ const (
 // ui is Temporal's UI in a browser.
 type ui struct {
 	ctx   context.Context // of the tab
-	base  string
 	close func()
 }
 
@@ -43,7 +42,7 @@ func openUI(ctx context.Context, base string, views map[string]view) (*ui, error
 	}
 	ctx, endBrowser := chromedp.NewExecAllocator(ctx, chromedp.DefaultExecAllocatorOptions[:]...)
 	ctx, endTab := chromedp.NewContext(ctx)
-	u := &ui{ctx: ctx, base: base, close: func() { endTab(); endBrowser() }}
+	u := &ui{ctx: ctx, close: func() { endTab(); endBrowser() }}
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(menu+width, height)); err != nil {
 		u.close()
 		return nil, fmt.Errorf("start Chromium: %w; install it, as chromium or google-chrome on the PATH", err)
@@ -124,7 +123,7 @@ const still = `document.fonts.status == "loaded" && document.getAnimations().eve
 // open opens a picture's page. What the UI shows lags behind, and it does not look again by itself.
 func (u *ui) open(ctx context.Context, p picture) (err error) {
 	for range tries {
-		if err := chromedp.Do(ctx, chromedp.Navigate(u.base+p.path)); err != nil {
+		if err := chromedp.Do(ctx, chromedp.Navigate(p.page)); err != nil {
 			return err
 		}
 		_, err = chromedp.Run(ctx, chromedp.Poll[bool]("Boolean("+p.ready+")", chromedp.WithPollingTimeout(impatience)))
