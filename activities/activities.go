@@ -6,6 +6,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -378,7 +379,7 @@ func (a *Activities) Replan(ctx context.Context, in ReplanInput) (followup.Plan,
 // ChangePolicyInput is another policy for one contact: one of the ledger, which the claim names, or else the one that is given.
 type ChangePolicyInput struct {
 	Claim   followup.Claim    `json:"claim"`
-	Policy  *followup.Policy  `json:"policy,omitempty"`
+	Policy  json.RawMessage   `json:"policy,omitempty"`  // as in a file
 	Targets []call.Target     `json:"targets,omitempty"` // the contact's numbers
 	Consent *followup.Consent `json:"consent,omitempty"`
 	Notes   []followup.Note   `json:"notes,omitempty"` // who has asked for it, and why; written down when it is done
@@ -396,11 +397,14 @@ type unfit struct{ error }
 // ChangePolicy checks another policy for a contact and writes it down. It changes nothing where that is refused.
 func (a *Activities) ChangePolicy(ctx context.Context, in ChangePolicyInput) (ChangePolicyResult, error) {
 	var given followup.Policy
-	if in.Policy != nil {
-		given = *in.Policy
+	if in.Claim.Follows == "" {
+		var err error
+		if given, err = parsePolicy(in.Policy); err != nil {
+			return ChangePolicyResult{Refused: "policy: " + err.Error()}, nil
+		}
 	}
 	plan, err := a.Ledger.ChangePolicy(ctx, in.Claim, given.WithDefaults(), func(p followup.Policy) error {
-		if err := cmp.Or(given.Validate(), p.Check(in.Targets, in.Consent)); err != nil {
+		if err := p.Check(in.Targets, in.Consent); err != nil {
 			return unfit{fmt.Errorf("policy: %w", err)}
 		}
 		return nil
@@ -416,6 +420,16 @@ func (a *Activities) ChangePolicy(ctx context.Context, in ChangePolicyInput) (Ch
 		err = a.note(ctx, in.Claim.WorkflowID, in.Notes)
 	}
 	return ChangePolicyResult{Plan: plan}, err
+}
+
+// parsePolicy reads a policy that somebody has written by hand in Temporal's UI, perhaps. One that says nothing is a slip: all rules would
+// be off.
+func parsePolicy(document json.RawMessage) (followup.Policy, error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(document, &keys); err == nil && len(keys) == 0 {
+		return followup.Policy{}, errors.New("it says nothing: write what holds, as in a policy's file")
+	}
+	return followup.Parse(document)
 }
 
 // Look returns an attempt as the ledger has it; nil: it was never cleared.

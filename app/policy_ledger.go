@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,7 @@ func findPolicy(ctx context.Context, cfg config.Config, named string) (u workflo
 		u.Policy = u.Policy.WithDefaults()
 		return u, nil
 	case !kept:
-		u.Policy, err = readPolicy(named)
+		u.Policy, err = readPolicy(named, nil)
 		u.Policy = u.Policy.WithDefaults()
 		return u, err
 	}
@@ -47,9 +48,9 @@ func findPolicy(ctx context.Context, cfg config.Config, named string) (u workflo
 	return workflows.Under{Policy: v.Policy, Follows: name, Version: v.Version}, err
 }
 
-// readPolicy reads a policy's file. Its errors are the user's.
-func readPolicy(file string) (p followup.Policy, err error) {
-	data, err := readFile(file, followup.MaxPolicySize)
+// readPolicy reads a policy's file; - is standard input, where one is given. Its errors are the user's.
+func readPolicy(file string, stdin io.Reader) (p followup.Policy, err error) {
+	data, err := readAll(file, stdin, followup.MaxPolicySize)
 	if err != nil {
 		return p, usagef("--policy: %w", err)
 	}
@@ -60,19 +61,20 @@ func readPolicy(file string) (p followup.Policy, err error) {
 }
 
 // givePolicy is the policy that redial change-policy asks for.
-func givePolicy(c *cobra.Command, cfg config.Config, named string, with *workflows.Steering) error {
-	if named == "" {
+func givePolicy(c *cobra.Command, cfg config.Config, f *steerFlags, with *workflows.Steering) error {
+	if f.policy == "" {
 		return usagef("--policy is missing: name a file, or %sNAME", inLedger)
 	}
-	u, err := findPolicy(c.Context(), cfg, named)
+	u, err := findPolicy(c.Context(), cfg, f.policy)
 	if err != nil {
 		return err
 	}
 	warn(c, u.Policy)
+	f.policyName = u.Policy.Name
 	if with.Follows = u.Follows; u.Follows == "" {
-		with.Policy = &u.Policy
+		with.Policy, err = json.Marshal(u.Policy)
 	}
-	return nil
+	return err
 }
 
 func warn(c *cobra.Command, p followup.Policy) {
@@ -89,11 +91,12 @@ func policyPutCommand() *cobra.Command {
 	var pace int
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "put FILE --reason WHY",
+		Use:   "put FILE|- --reason WHY",
 		Short: "Keep a policy in the ledger, or a newer version of it, for all runs that follow it",
 		Long: `Keep a policy in the ledger (REDIAL_DATABASE) under its name, or make it the newest version of that name. Runs that were started with
 --policy ledger:NAME follow it: from now on it holds for each of their dials and decisions. Those that sleep are woken, --pace of them in a
 second, and what they wait for is planned anew, as if it had been decided under the new version. Older versions are kept.
+- reads the policy from standard input.
 
 Exit status: 0 done, or it was the newest version already; 1 it failed; 2 wrong usage or input.`,
 		Example: `  redial policy put reminder.yaml --reason "fewer calls: complaints"
@@ -101,7 +104,7 @@ Exit status: 0 done, or it was the newest version already; 1 it failed; 2 wrong 
 		Args: oneArgument("file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			by, reason = cmp.Or(strings.TrimSpace(by), operator()), strings.TrimSpace(reason)
-			p, err := checkPut(args[0], by, reason, pace)
+			p, err := checkPut(args[0], c.InOrStdin(), by, reason, pace)
 			if err != nil {
 				return err
 			}
@@ -133,8 +136,8 @@ Exit status: 0 done, or it was the newest version already; 1 it failed; 2 wrong 
 }
 
 // checkPut reads a policy that is to be kept. All of its errors are the user's.
-func checkPut(file, by, reason string, pace int) (followup.Policy, error) {
-	p, err := readPolicy(file)
+func checkPut(file string, stdin io.Reader, by, reason string, pace int) (followup.Policy, error) {
+	p, err := readPolicy(file, stdin)
 	if err != nil {
 		return p, err
 	}

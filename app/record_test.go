@@ -93,11 +93,11 @@ func TestRecordHistoriesOfSteering(t *testing.T) {
 	require.Equal(t, 1, w.put(soon, 0))
 	w.save("replanned-because-its-policy-has-changed", follows)
 	given := sleeps(w.start("+12025550122", "busy+ring=1s", slowly()))
-	w.steer(given, workflows.UpdateChangePolicy, workflows.Steering{Policy: &stop})
+	w.steer(given, workflows.UpdateChangePolicy, workflows.Steering{Policy: document(stop)})
 	w.save("ended-by-the-policy-that-it-was-given", given)
 	held := w.start("+12025550123", "busy+ring=1s,human+ring=1s", limited())
 	w.awaitState(held, workflows.StateHeld)
-	w.steer(held, workflows.UpdateChangePolicy, workflows.Steering{Policy: &soon})
+	w.steer(held, workflows.UpdateChangePolicy, workflows.Steering{Policy: document(soon)})
 	w.save("given-another-policy-while-held", held)
 	paused := sleeps(w.start("+12025550124", "busy+ring=1s,human+ring=1s", slowly()))
 	w.steer(paused, workflows.UpdatePause, workflows.Steering{Reason: "a complaint"})
@@ -130,6 +130,30 @@ func TestRecordHistoriesOfSteeringInACall(t *testing.T) {
 		w.steer(c, update, workflows.Steering{})
 	}
 	w.save("paused-in-a-call", c)
+}
+
+// TestRecordHistoriesOfEndings records a run that is canceled in mid-call, and one that is resumed under another policy.
+func TestRecordHistoriesOfEndings(t *testing.T) {
+	if !*record {
+		t.Skip("only with -record")
+	}
+	w := newWorld(t, worldOptions{})
+	in := situations["in a call"]
+	const number = "+12025550115"
+	c := w.start(number, "human+never_ends+lost,human+ring=1s", talkative())
+	w.notifyURL(number)
+	w.steer(c, workflows.UpdateCancel, workflows.Steering{Reason: "returned"})
+	w.landed(in, number)
+	w.save("canceled-in-a-call", c)
+
+	soon := quick()
+	soon.On[call.Busy] = followup.Rule{Retry: []followup.Delay{{After: seconds(3)}}}
+	c = w.start("+12025550116", "busy+ring=1s,human+ring=1s", slowly())
+	w.awaitState(c, workflows.StateWaiting)
+	w.steer(c, workflows.UpdatePause, workflows.Steering{})
+	w.steer(c, workflows.UpdateChangePolicy, workflows.Steering{Policy: document(soon)})
+	w.steer(c, workflows.UpdateResume, workflows.Steering{})
+	w.save("resumed-under-another-policy", c)
 }
 
 // save waits for a run's end and writes its history.

@@ -25,6 +25,7 @@ type steerFlags struct {
 	at, zone   string // reschedule
 	to         string // opt-out
 	policy     string // change-policy
+	policyName string // of the policy that was read
 	json       bool
 }
 
@@ -110,7 +111,7 @@ Exit status: 0 done; 1 refused, or it failed; 2 wrong usage or input.`,
 				return optOutNumber(c, cfg, f, with)
 			}
 			if s.update == workflows.UpdateChangePolicy {
-				if err := givePolicy(c, cfg, f.policy, &with); err != nil {
+				if err := givePolicy(c, cfg, &f, &with); err != nil {
 					return err
 				}
 			}
@@ -224,7 +225,7 @@ func (s steering) steer(c *cobra.Command, cfg config.Config, id string, with wor
 	if f.json {
 		return printJSON(c.OutOrStdout(), steered{workflowID, status})
 	}
-	s.print(c.OutOrStdout(), workflowID, with, status)
+	s.print(c.OutOrStdout(), workflowID, with, f, status)
 	return nil
 }
 
@@ -267,11 +268,11 @@ func (s steering) explain(err, unknown error, namespace string) error {
 }
 
 // print says in one line what was done, and what the contact does now.
-func (s steering) print(w io.Writer, workflowID string, with workflows.Steering, status workflows.Status) {
-	fmt.Fprintf(w, "%s %s: %s\n", workflowID, s.done(with), s.whatNow(status))
+func (s steering) print(w io.Writer, workflowID string, with workflows.Steering, f steerFlags, status workflows.Status) {
+	fmt.Fprintf(w, "%s %s: %s\n", workflowID, s.done(with, f), s.whatNow(status))
 }
 
-func (s steering) done(with workflows.Steering) string {
+func (s steering) done(with workflows.Steering, f steerFlags) string {
 	switch s.update {
 	case workflows.UpdatePause:
 		return "is paused"
@@ -291,7 +292,7 @@ func (s steering) done(with workflows.Steering) string {
 		if with.Follows != "" {
 			return "follows policy " + with.Follows
 		}
-		return "goes by policy " + with.Policy.Name
+		return "goes by policy " + f.policyName
 	}
 	return "is canceled"
 }
@@ -305,10 +306,10 @@ func (s steering) whatNow(status workflows.Status) string {
 		return "the run ends as soon as no call is in the air"
 	case s.update == workflows.UpdatePause && status.State != workflows.StatePaused:
 		return "a call in the air goes on, and none follows until the run is resumed"
-	case s.update == workflows.UpdatePause:
-		return "it dials nothing until it is resumed"
 	case s.update == workflows.UpdateReschedule:
 		return "it waits until then, and the rules for calling hold"
+	case status.State == workflows.StatePaused:
+		return "it dials nothing until it is resumed"
 	case status.Wait != nil:
 		return fmt.Sprintf("it waits, %s, %s [%s]", status.Wait.Reason, untilWhen(*status.Wait), status.Wait.Rule)
 	case status.State == workflows.StateCalling:

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os/exec"
@@ -25,6 +26,15 @@ import (
 )
 
 // slowly is a policy whose next attempt after a busy one is an hour away.
+// document is a policy as somebody writes it into an update.
+func document(p followup.Policy) json.RawMessage {
+	data, err := json.Marshal(p)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
 func slowly() followup.Policy {
 	p := quick()
 	p.On[call.Busy] = followup.Rule{Retry: []followup.Delay{{After: seconds(3600)}}}
@@ -208,7 +218,7 @@ var actions = map[string]func(w *world, in string, s situation, c starter.Call, 
 	workflows.UpdateChangePolicy: func(w *world, in string, s situation, c starter.Call, number string) {
 		gentle := quick()
 		gentle.Name, gentle.On[call.Busy] = "gentle", followup.Rule{Do: followup.VerbStop}
-		w.steer(c, workflows.UpdateChangePolicy, workflows.Steering{Policy: &gentle, Reason: "complaints"})
+		w.steer(c, workflows.UpdateChangePolicy, workflows.Steering{Policy: document(gentle), Reason: "complaints"})
 		w.landed(s, number)
 		if in == "paused" {
 			w.steer(c, workflows.UpdateResume, workflows.Steering{})

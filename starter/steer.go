@@ -2,6 +2,7 @@ package starter
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -140,7 +141,10 @@ func (s Starter) Cancel(ctx context.Context, workflowID, by, reason string) (wor
 func (s Starter) ChangePolicy(ctx context.Context, workflowID string, to workflows.Under, by, reason string) (workflows.Status, error) {
 	with := workflows.Steering{By: by, Reason: reason, Follows: to.Follows}
 	if to.Follows == "" {
-		with.Policy = &to.Policy
+		var err error
+		if with.Policy, err = json.Marshal(to.Policy); err != nil {
+			return workflows.Status{}, fmt.Errorf("the policy cannot be written as JSON: %w", err)
+		}
 	}
 	return s.Steer(ctx, workflowID, workflows.UpdateChangePolicy, with)
 }

@@ -95,6 +95,7 @@ type Status struct {
 	State    State          `json:"state"`
 	Wait     *followup.Hold `json:"wait,omitempty"`   // what the flow waits for
 	Paused   string         `json:"paused,omitempty"` // by whom and why; it may be said while a call goes on, which nothing follows then
+	Ending   string         `json:"ending,omitempty"` // who has asked it to end, how and why, while a call goes on to its end
 	Attempts []call.Attempt `json:"attempts"`
 	Outcome  call.Outcome   `json:"outcome,omitempty"`
 	Reason   string         `json:"reason,omitempty"`

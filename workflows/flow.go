@@ -93,6 +93,9 @@ func (f *Flow) current() Status {
 	if p := f.steer.paused; p != nil {
 		s.Paused = p.words("paused")
 	}
+	if by := f.steer.ending; by != nil && s.Outcome == "" {
+		s.Ending = by.words(f.ends())
+	}
 	return s
 }
 

@@ -25,7 +25,7 @@ type Under struct {
 func (f *Flow) Policy() followup.Policy { return f.under.Policy }
 
 func (f *Flow) refuseChange(_ time.Time, s Steering) error {
-	if (s.Policy == nil) == (s.Follows == "") {
+	if given := len(s.Policy) > 0 && string(s.Policy) != "null"; given == (s.Follows != "") {
 		return errors.New("policy: give either a policy, or the name of one that the ledger keeps")
 	}
 	return nil

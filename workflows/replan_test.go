@@ -1,10 +1,14 @@
 package workflows_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
 	"redial/call"
@@ -21,6 +25,15 @@ func written(t *testing.T, text string) followup.Policy {
 	return p
 }
 
+// document is a policy as somebody writes it into an update.
+func document(p followup.Policy) json.RawMessage {
+	data, err := json.Marshal(p)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
 // follows lets a run follow the policy that the ledger keeps as reminder.
 func follows(in *workflows.Input) { in.Follows = "reminder" }
 
@@ -31,7 +44,7 @@ func further(number string) func(*workflows.Input) {
 // change is another policy for a run, in the two ways in which it may come: to the run alone, and to all that follow it.
 var change = map[string]func(*callflowtest.Kit, time.Duration, followup.Policy) func(*workflows.Input){
 	"of the run": func(kit *callflowtest.Kit, at time.Duration, p followup.Policy) func(*workflows.Input) {
-		kit.SteerAfter(at, workflows.UpdateChangePolicy, workflows.Steering{Policy: &p, Reason: "too many complaints"})
+		kit.SteerAfter(at, workflows.UpdateChangePolicy, workflows.Steering{Policy: document(p), Reason: "too many complaints"})
 		return func(*workflows.Input) {}
 	},
 	"that the run follows": func(kit *callflowtest.Kit, at time.Duration, p followup.Policy) func(*workflows.Input) {
@@ -155,8 +168,10 @@ func TestAPolicyThatCannotHoldIsRefusedAndChangesNothing(t *testing.T) {
 	bad.Attempts = 1000
 	needsConsent := written(t, "window: {presets: [us-federal]}")
 	refused := map[string]*callflowtest.Steered{
-		"attempts: 1000 is out of range": kit.SteerAfter(time.Minute, workflows.UpdateChangePolicy, workflows.Steering{Policy: &bad}),
-		"consent: it is missing":         kit.SteerAfter(2*time.Minute, workflows.UpdateChangePolicy, workflows.Steering{Policy: &needsConsent}),
+		"attempts: 1000 is out of range": kit.SteerAfter(time.Minute, workflows.UpdateChangePolicy, workflows.Steering{Policy: document(bad)}),
+		"consent: it is missing":         kit.SteerAfter(2*time.Minute, workflows.UpdateChangePolicy, workflows.Steering{Policy: document(needsConsent)}),
+		"unknown field \"windows\"":      kit.SteerAfter(210*time.Second, workflows.UpdateChangePolicy, workflows.Steering{Policy: json.RawMessage(`{"name": "mine", "windows": {}}`)}),
+		"it says nothing":                kit.SteerAfter(220*time.Second, workflows.UpdateChangePolicy, workflows.Steering{Policy: json.RawMessage(`{ }`)}),
 		"give either a policy":           kit.SteerAfter(3*time.Minute, workflows.UpdateChangePolicy, workflows.Steering{}),
 		"the ledger has no policy":       kit.SteerAfter(4*time.Minute, workflows.UpdateChangePolicy, workflows.Steering{Follows: "spring"}),
 	}
@@ -164,6 +179,39 @@ func TestAPolicyThatCannotHoldIsRefusedAndChangesNothing(t *testing.T) {
 	for why, steered := range refused {
 		require.ErrorContains(t, steered.Err(), why)
 	}
+}
+
+func TestWhoIsResumedUnderAnotherPolicyIsToldOfWhatIsPlannedNow(t *testing.T) {
+	eachChange(t, func(t *testing.T, comes func(*callflowtest.Kit, time.Duration, followup.Policy) func(*workflows.Input)) {
+		for name, ends := range map[string]bool{"busy: {retry: [3h]}": false, "busy: stop": true} {
+			t.Run(name, func(t *testing.T) {
+				kit := asleep(t)
+				var attributes []temporal.SearchAttributes
+				kit.Environment(func(env *testsuite.TestWorkflowEnvironment) {
+					env.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(args mock.Arguments) {
+						attributes = append(attributes, args.Get(0).(temporal.SearchAttributes))
+					}).Return(nil)
+				})
+				kit.SteerAfter(2*time.Minute, workflows.UpdatePause, workflows.Steering{})
+				with := comes(kit, 3*time.Minute, written(t, "on: {"+name+"}"))
+				kit.SteerAfter(4*time.Minute, workflows.UpdateResume, workflows.Steering{})
+				var resumed workflows.Status
+				kit.After(5*time.Minute, func() { resumed = kit.Status() })
+				run := kit.Call(anna, nil, steady, with).Ended()
+				state, _ := attributes[len(attributes)-1].GetKeyword(workflows.AttributeState)
+				require.Equal(t, string(workflows.StateDone), state)
+				if ends {
+					run.Outcome(call.Outcome(call.Busy)).DialedAt(monday)
+					return
+				}
+				run.Outcome("human").DialedAt(monday, monday.Add(3*time.Hour+time.Second))
+				require.Equal(t, []any{workflows.StateWaiting, monday.Add(3*time.Hour + time.Second)}, []any{resumed.State, resumed.Wait.Until})
+				for _, d := range run.Decisions() {
+					require.False(t, d.At.Equal(monday.Add(4*time.Minute)) && d.Kind == "held" && d.Until.Equal(monday.Add(20*time.Minute+time.Second)), "what is not planned any more is not told:\n%s", run.Timeline())
+				}
+			})
+		}
+	})
 }
 
 func TestTheBotsResultIsWaitedForAsThePolicySaysNow(t *testing.T) {

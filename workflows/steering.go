@@ -2,11 +2,14 @@ package workflows
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -37,9 +40,10 @@ type Steering struct {
 	By     string    `json:"by"`               // who asks: at most 120 bytes
 	Reason string    `json:"reason,omitempty"` // why: at most 500 bytes
 	At     time.Time `json:"at,omitzero"`      // reschedule: when to call
-	// Policy and Follows are for change_policy: exactly one of them is given, and means what it means in an Input.
-	Policy  *followup.Policy `json:"policy,omitempty"`
-	Follows string           `json:"follows,omitempty"`
+	// Policy and Follows are for change_policy: exactly one of them is given, and means what it means in an Input. A policy is JSON as in a
+	// file: unknown keys are refused.
+	Policy  json.RawMessage `json:"policy,omitempty"`
+	Follows string          `json:"follows,omitempty"`
 }
 
 const maxBy, maxReason = 120, 500
@@ -54,6 +58,17 @@ func (s Steering) validate() error {
 		return fmt.Errorf("reason: %d bytes are too long: write at most %d", len(s.Reason), maxReason)
 	case len(s.Follows) > maxBy:
 		return fmt.Errorf("follows: %d bytes are too long: write at most %d", len(s.Follows), maxBy)
+	}
+	return nil
+}
+
+// plain tells whether what is for people to read holds nothing that a terminal acts on. It is asked of what is new: runs may have taken up
+// such things before.
+func (s Steering) plain() error {
+	for _, field := range [][2]string{{"by", s.By}, {"reason", s.Reason}, {"follows", s.Follows}} {
+		if strings.ContainsFunc(field[1], unicode.IsControl) || !utf8.ValidString(field[1]) {
+			return fmt.Errorf("%s: it holds a control character, or no UTF-8: write plain text on one line", field[0])
+		}
 	}
 	return nil
 }
@@ -115,14 +130,15 @@ func (f *Flow) steerable(ctx workflow.Context) error {
 		}
 		err := workflow.SetUpdateHandlerWithOptions(ctx, u.name, handle, workflow.UpdateHandlerOptions{
 			Description: u.does + `. Input: {"by": "who asks", "reason": "why"}`,
-			Validator: func(ctx workflow.Context, s Steering) error {
+			Validator: func(ctx workflow.Context, s Steering) error { // a replay does not come here
+				err := cmp.Or(s.validate(), s.plain())
 				switch {
-				case f.journal.replaying(), u.name == UpdateOptOut:
-					return s.validate()
-				case f.status.State == StateEscalating && f.status.Outcome == "": // by a flow of one's own; a replay does not come here
+				case err != nil, f.journal.replaying(), u.name == UpdateOptOut:
+					return err
+				case f.status.State == StateEscalating && f.status.Outcome == "": // by a flow of one's own
 					return outcomeStands(call.OutcomeEscalated)
 				}
-				return f.refuse(workflow.Now(ctx), s, u.refuse)
+				return cmp.Or(f.refuse(workflow.Now(ctx), s, u.refuse), f.outlives(s.At))
 			}})
 		if err != nil {
 			return err
@@ -181,6 +197,15 @@ func (f *Flow) refuseReschedule(now time.Time, s Steering) error {
 	return f.refuseToMove(now, s)
 }
 
+// outlives tells whether a time is behind the contact's lifetime, where it would end without a call.
+func (f *Flow) outlives(at time.Time) error {
+	if lifetime := time.Duration(f.under.Policy.Lifetime); lifetime > 0 && at.After(f.journal.began.Add(lifetime)) {
+		return fmt.Errorf("at: %s is after the contact's lifetime of %s, which is over at %s: write an earlier time, or give it a policy with a longer one",
+			at.UTC().Format(time.RFC3339), f.under.Policy.Lifetime, f.journal.began.Add(lifetime).UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
 func (f *Flow) pause(ctx workflow.Context, s Steering) error {
 	f.steer.paused = &s
 	f.noteDown(ctx, s.words("paused"))
@@ -201,6 +226,10 @@ func (f *Flow) noteAtOnce(ctx workflow.Context) error {
 	if !inMidCall(ctx) {
 		return nil
 	}
+	return f.writeNotes(ctx)
+}
+
+func (f *Flow) writeNotes(ctx workflow.Context) error {
 	notes := f.take()
 	return f.write(ctx, notes[len(notes)-1].Text, activities.NameNote, activities.NoteInput{WorkflowID: f.info.WorkflowExecution.ID, Notes: notes}, nil)
 }
@@ -213,6 +242,9 @@ func (f *Flow) resume(ctx workflow.Context, s Steering) error {
 	f.steer.paused = nil
 	f.noteDown(ctx, s.words("resumed"))
 	switch {
+	case f.steer.wait != nil && f.changed && f.planned && sincePlannedFirst(ctx):
+		f.show(ctx, StateWaiting, f.steer.wait, "the policy has changed: what follows is planned anew")
+		return nil
 	case f.steer.wait != nil && held(*f.steer.wait) && sinceItQuits(ctx):
 		f.woken++
 		f.show(ctx, StateCalling, nil, fmt.Sprintf("attempt %d asks for leave again", f.numbered))
@@ -223,6 +255,12 @@ func (f *Flow) resume(ctx workflow.Context, s Steering) error {
 		return nil // it goes on to its dial, with which this is told
 	}
 	return f.noteAtOnce(ctx)
+}
+
+// sincePlannedFirst tells whether a run that is resumed under another policy than it was paused says what it waits for when that was planned
+// anew, and not before. It is asked there only.
+func sincePlannedFirst(ctx workflow.Context) bool {
+	return since(ctx, "redial: what is resumed under another policy is planned first")
 }
 
 func (f *Flow) callNow(ctx workflow.Context, s Steering) error {
@@ -259,9 +297,20 @@ func sinceOptOutIsTaken(ctx workflow.Context) bool {
 	return since(ctx, "redial: an opt-out is always taken")
 }
 
-func (f *Flow) cancelBy(_ workflow.Context, s Steering) error {
+func (f *Flow) cancelBy(ctx workflow.Context, s Steering) error {
 	f.stop(ErrCanceled, s)
-	return nil
+	if f.steer.wait != nil || f.status.State == StatePaused || !sinceCancelIsTold(ctx) {
+		return nil // it ends at once, and its outcome says by whom and why
+	}
+	f.noteDown(ctx, s.words("canceled"))
+	f.show(ctx, f.status.State, f.status.Wait, s.words("it ends when its call is over: canceled"))
+	return f.writeNotes(ctx)
+}
+
+// sinceCancelIsTold tells whether a cancel in mid-call is told at once: the call may come to another outcome. It is asked in such a cancel
+// only.
+func sinceCancelIsTold(ctx workflow.Context) bool {
+	return since(ctx, "redial: a cancel in mid-call is told at once")
 }
 
 // stop ends the flow, as soon as nothing is in the air.
@@ -270,6 +319,14 @@ func (f *Flow) stop(end error, s Steering) {
 	for _, abort := range f.steer.aborts {
 		(*abort)()
 	}
+}
+
+// ends is what becomes of a run that somebody has asked to end.
+func (f *Flow) ends() string {
+	if f.steer.end == errOptedOut {
+		return "opted out"
+	}
+	return "canceled"
 }
 
 // withdrawable is a context that ends when somebody asks the flow to end, until done is called.
@@ -294,6 +351,9 @@ func (f *Flow) say(ctx workflow.Context, s State, h followup.Hold) error {
 	in := activities.HoldInput{Claim: f.claim(f.to.URI), Hold: h, Notes: f.take()}
 	if err := f.write(ctx, h.Rule, activities.NameHold, in, nil); err != nil {
 		return err
+	}
+	if f.status.Outcome != "" && since(ctx, "redial: who has an outcome does not wait") {
+		return nil
 	}
 	next := AttributeNextAction.ValueUnset()
 	if !h.Until.IsZero() {

@@ -124,6 +124,38 @@ func TestACanceledContactEndsAndSaysByWhom(t *testing.T) {
 	}
 }
 
+// The call may come to what settles the contact: who has asked for the end, and why, is told all the same.
+func TestACancelInMidCallIsToldAtOnceWhateverTheCallComesTo(t *testing.T) {
+	kit := callflowtest.New(t, workflows.Standard).At(monday)
+	kit.On(anna).Human(time.Minute)
+	kit.SteerAfter(15*time.Second, workflows.UpdatePause, workflows.Steering{})
+	asked := kit.SteerAfter(20*time.Second, workflows.UpdateCancel, workflows.Steering{Reason: "the order was returned"})
+	var status workflows.Status
+	kit.After(30*time.Second, func() { status = kit.Status() })
+	run := kit.Call(anna, nil).Outcome("human").DialedAt(monday).Ended()
+	require.NoError(t, asked.Err())
+	const canceled = "canceled by the test: the order was returned"
+	require.Equal(t, []any{workflows.StateCalling, canceled}, []any{status.State, status.Ending})
+	for _, d := range run.Decisions() {
+		if d.Reason == canceled {
+			require.Equal(t, 20*time.Second, d.At.Sub(monday))
+		}
+	}
+	require.Contains(t, run.Notes(), canceled)
+}
+
+func TestAContactIsNotRescheduledBehindItsLifetimeWhereItWouldEndWithoutACall(t *testing.T) {
+	kit := asleep(t).Renew()
+	late := kit.SteerAfter(5*time.Minute, workflows.UpdateReschedule, workflows.Steering{At: monday.AddDate(0, 0, 8)})
+	moved := kit.SteerAfter(6*time.Minute, workflows.UpdateReschedule, workflows.Steering{At: monday.AddDate(0, 0, 6)})
+	laterStill := kit.SteerAfter(5*24*time.Hour, workflows.UpdateReschedule, workflows.Steering{At: monday.AddDate(0, 0, 7).Add(time.Second)})
+	week := func(in *workflows.Input) { steady(in); in.Policy.Lifetime = followup.Duration(7 * 24 * time.Hour) }
+	kit.Call(anna, nil, week).Outcome("human").DialedAt(monday, monday.AddDate(0, 0, 6))
+	require.ErrorContains(t, late.Err(), "at: 2026-03-10T10:00:00Z is after the contact's lifetime of 7d, which is over at 2026-03-09T10:00:00Z")
+	require.NoError(t, moved.Err())
+	require.ErrorContains(t, laterStill.Err(), "is after the contact's lifetime")
+}
+
 func TestSteeringThatMakesNoSenseIsRefusedWithTheReason(t *testing.T) {
 	kit := callflowtest.New(t, workflows.Standard).At(monday)
 	kit.On(anna).Human(5 * time.Minute)
@@ -137,6 +169,8 @@ func TestSteeringThatMakesNoSenseIsRefusedWithTheReason(t *testing.T) {
 		{workflows.UpdateReschedule, workflows.Steering{}, "at: it is missing"},
 		{workflows.UpdateResume, workflows.Steering{}, "it is not paused"},
 		{workflows.UpdatePause, workflows.Steering{By: string(make([]byte, 200))}, "by: 200 bytes are too long"},
+		{workflows.UpdatePause, workflows.Steering{By: "e\x1b[31mva"}, "by: it holds a control character"},
+		{workflows.UpdateOptOut, workflows.Steering{Reason: "a\nb"}, "reason: it holds a control character"},
 	} {
 		asked := kit.SteerAfter(time.Minute, c.update, c.s)
 		defer func() { require.ErrorContains(t, asked.Err(), c.says, c.update) }()
