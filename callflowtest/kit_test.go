@@ -542,7 +542,7 @@ func fortnight(tb testing.TB) *callflowtest.Run {
 func TestTwoWeeksOfAContactTakeNoTime(t *testing.T) {
 	const most = 50 * time.Millisecond
 	fastest := time.Hour
-	for since := time.Now(); fastest >= most && time.Since(since) < 20*time.Second; { // others use this machine, too
+	for since := time.Now(); fastest >= most && time.Since(since) < 2*time.Minute; { // others use this machine, too: the first that was left alone counts
 		began := time.Now()
 		run := fortnight(t)
 		fastest = min(fastest, time.Since(began))
