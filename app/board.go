@@ -53,7 +53,7 @@ func newBoard(out io.Writer, total int) *board {
 
 // terminal is the file that out is, when it is a terminal that understands more than lines.
 func terminal(out io.Writer) (*os.File, bool) {
-	f, ok := out.(*os.File)
+	f, ok := outputFile(out)
 	return f, ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb"
 }
 

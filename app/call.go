@@ -216,8 +216,9 @@ func (f callFlags) readMetadata(stdin io.Reader) (map[string]any, error) {
 	return metadata, nil
 }
 
+// readAll reads a file, or standard input, where one is given, when it is named -.
 func readAll(file string, stdin io.Reader, most int) ([]byte, error) {
-	if file != "-" {
+	if file != "-" || stdin == nil {
 		return readFile(file, most)
 	}
 	data, err := io.ReadAll(io.LimitReader(stdin, int64(most)+1))

@@ -238,12 +238,16 @@ func TestListFindsContactsByStateReasonAndOutcomeAndShowsNoNumber(t *testing.T) 
 	require.Regexp(t, `(?m)^moved +waiting +1 +busy +retry until .+Z  \[reminder: on.busy.retry`, text)
 	require.Regexp(t, `(?m)^paused +done +1 +busy +canceled, `, text)
 	require.Contains(t, p.must(t, "list", "--limit", "2"), "there are more: --before redial/-/paused\n")
+	require.Equal(t, "there is no such contact\n", p.must(t, "list", "--before", "redial/-/held"), "it was opened first")
 	for _, m := range []mistake{
 		{"a state that is none", nil, []string{"list", "--state", "asleep"}, misuse, []string{"--state", "calling, held, waiting, paused, done"}},
 		{"a reason that is none", nil, []string{"list", "--reason", "rain"}, misuse, []string{"--reason", "window"}},
 		{"since no time", nil, []string{"list", "--since", "once"}, misuse, []string{"--since", `"once"`, "2026-12-01"}},
 		{"none", nil, []string{"list", "--limit", "0"}, misuse, []string{"--limit 0"}},
 		{"an argument", nil, []string{"list", "anna"}, misuse, []string{"takes no argument"}},
+		{"before nobody", nil, []string{"list", "--before", "nope"}, misuse, []string{"--before", `"nope"`, "write the workflow id that the page before has said", "redial/-/anna-7"}},
+		{"before nobody, as JSON", nil, []string{"list", "--open", "--before", "redial/-/nope", "--json"}, misuse, []string{`"redial/-/nope"`}},
+		{"before a contact's id", nil, []string{"list", "--before", "held"}, misuse, []string{`"held"`, "write the workflow id", "redial/-/held"}},
 	} {
 		t.Run(m.name, func(t *testing.T) { requireToldWhy(t, p.program, m) })
 	}
@@ -291,6 +295,35 @@ func TestAnExportIsReadBySpreadsheetsAndProgramsAndRunsNothingInThem(t *testing.
 		{"no folder", nil, []string{"export", "attempts", "-o", "none/x.csv"}, misuse, []string{"none/x.csv", "name a file that can be written"}},
 	} {
 		t.Run(m.name, func(t *testing.T) { requireToldWhy(t, p.program, m) })
+	}
+}
+
+func TestAnExportHoldsNothingThatATerminalOrASpreadsheetActsOn(t *testing.T) {
+	t.Parallel()
+	p := newPast(t, 2)
+	policy, err := followup.Parse([]byte("name: steady"))
+	require.NoError(t, err)
+	for said, cell := range map[string]string{
+		"a\x1b]0;title\ab\u009b2J\u202ec\x7f": "a]0;titleb2Jc",
+		"two\r\nlines\tand a tab":             "two  lines and a tab",
+		"\x00=1+1":                            "'=1+1",
+		" \t@SUM(A1)":                         "'  @SUM(A1)",
+		"＝1+1":                                "'＝1+1",
+		"-5":                                  "'-5",
+		"+1415":                               "+1415",
+		"+1 415":                              "'+1 415",
+		"1-2=x":                               "1-2=x",
+	} {
+		id := fmt.Sprintf("said-%x", said)
+		p.calls(id, 1, policy, busyBody, call.Event{Status: call.StatusFailed, SIP: 486, Reason: said})
+		whole := p.must(t, "export", "attempts")
+		require.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f\x{80}-\x{9f}]`, whole)
+		all := records(t, whole)
+		require.Equal(t, []string{id, cell}, []string{all[len(all)-1]["contact_id"], all[len(all)-1]["reason"]})
+		raw := p.must(t, "export", "attempts", "--format", "jsonl")
+		require.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f\x{80}-\x{9f}]`, raw)
+		lines := strings.Split(strings.TrimSpace(raw), "\n")
+		require.Equal(t, said, decode[map[string]any](t, lines[len(lines)-1])["reason"])
 	}
 }
 

@@ -60,7 +60,7 @@ func (k killing) attempts(t *testing.T, id string) []call.Attempt {
 	if err != nil {
 		return nil // not dialed yet
 	}
-	return c.Attempts
+	return c.Folded()
 }
 
 // reaches waits until a contact's first attempt is in a state.

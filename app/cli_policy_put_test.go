@@ -3,11 +3,13 @@
 package app_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"redial/call"
+	"redial/followup"
 	"redial/ledger"
 )
 
@@ -58,4 +60,11 @@ func TestAPolicyIsChangedUnderWayByTheCommandLine(t *testing.T) {
 	} {
 		requireToldWhy(t, s.program, m)
 	}
+	fromInput := s.reading("{name: given, attempts: 2}").must(t, "policy", "put", "-", "--reason", "spring")
+	require.Equal(t, "given, version 1 holds; no run that is open follows it\n", fromInput)
+	require.Contains(t, s.must(t, "policy", "explain", "ledger:given"), "Policy given\n")
+	put := []string{"policy", "put", "-", "--reason", "x"}
+	requireToldWhy(t, s.reading("name: x\nattempt: 2\n"), mistake{"", nil, put, misuse, []string{"line 2", "attempt"}})
+	requireToldWhy(t, s.reading(strings.Repeat("#", followup.MaxPolicySize+1)), mistake{"", nil, put, misuse, []string{"standard input has more than"}})
+	requireToldWhy(t, s.program, mistake{"", nil, put, misuse, []string{"the policy is empty"}})
 }

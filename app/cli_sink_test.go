@@ -109,7 +109,7 @@ func TestASinkOfOnesOwnIsTriedUntilItHasTakenAnEscalationAndOperatorsSeeHowThatS
 	require.Len(t, slices.Compact(slices.Sorted(slices.Values(stories))), 1, "the same story each time")
 	story := decode[ledger.Story](t, stories[0])
 	require.Equal(t, []any{"redial/-/anna", "tel:+14155550143", "blocked", "strict: on.blocked: escalate"}, []any{story.WorkflowID, story.To, story.Reason, story.Rule})
-	require.Equal(t, e.Attempts, story.Attempts)
+	require.Equal(t, e.Folded(), story.Attempts)
 	require.Empty(t, sink.told(t, "seen-to"), "somebody had seen to it before")
 
 	up.ctrlC(t)

@@ -53,8 +53,11 @@ func TestSteeringByTheCommandLineDoesWhatItSays(t *testing.T) {
 	require.Equal(t, "redial/-/anna is paused: it dials nothing until it is resumed\n", s.must(t, "pause", "anna", "--reason", "a complaint", "--by", "eva"))
 	require.Contains(t, s.must(t, "show", "anna"), "paused by eva: a complaint")
 	require.Equal(t, workflows.StateWaiting, steered("resume", "anna").State)
-	require.Equal(t, "redial/-/anna is rescheduled to 2099-12-01 20:00:00Z (2099-12-01 15:00 in America/New_York): it waits until then, and the rules for calling hold\n",
-		s.must(t, "reschedule", "anna", "--at", "2099-12-01 15:00", "--zone", "America/New_York"))
+	day := someDay()
+	require.Equal(t, "redial/-/anna is rescheduled to "+day+" 06:00:00Z ("+day+" 15:00 in Asia/Tokyo): it waits until then, and the rules for calling hold\n",
+		s.must(t, "reschedule", "anna", "--at", day+" 15:00", "--zone", "Asia/Tokyo"))
+	requireToldWhy(t, s.program, mistake{"", nil, []string{"reschedule", "anna", "--at", "2099-12-01 15:00"}, failed,
+		[]string{"at: 2099-12-01T15:00:00Z is after the contact's lifetime of 14d"}})
 	require.Regexp(t, `^redial/-/anna is rescheduled to \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ: it waits`, s.must(t, "reschedule", "redial/-/anna", "--at", "1d"))
 	moved := s.show(t, "anna").Wait
 	require.Equal(t, followup.ReasonRescheduled, moved.Reason)
@@ -82,6 +85,30 @@ func TestSteeringByTheCommandLineDoesWhatItSays(t *testing.T) {
 	for _, number := range []string{bert, eva} {
 		require.Len(t, s.gateway.calls(t, number), 1)
 	}
+}
+
+func TestACancelInMidCallIsShownAtOnceAndWhoIsPausedUnderAnotherPolicyIsToldSo(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.up(t)
+	s.must(t, "call", "--to", anna, "--id", "anna", "--metadata", "simulate=human+never_ends+lost+ring=1s")
+	eventually(t, "the call", func() bool { return len(s.gateway.calls(t, anna)) == 1 && s.standing(t, "anna") == workflows.StateCalling })
+	s.must(t, "pause", "anna", "--reason", "a complaint", "--by", "eva")
+	require.Contains(t, columns(s.must(t, "show", "anna")), "nothing follows the call: it is paused by eva: a complaint, until somebody resumes it")
+	require.Equal(t, "redial/-/anna is canceled: the run ends as soon as no call is in the air\n", s.must(t, "cancel", "anna", "--reason", "returned", "--by", "ben"))
+	story := columns(s.must(t, "show", "anna"))
+	require.Contains(t, story, "nothing follows the call: the run ends with it, canceled by ben: returned")
+	require.Contains(t, story, "note canceled by ben: returned")
+	require.NotContains(t, story, "redial resume")
+
+	const bert = "+14155550101"
+	s.sleeper(t, "bert", bert)
+	s.must(t, "pause", "bert", "--reason", "a complaint")
+	later := s.file(t, "later.yaml", "on: {busy: {retry: [3h]}}")
+	require.Equal(t, "redial/-/bert goes by policy default: it dials nothing until it is resumed\n",
+		s.must(t, "change-policy", "bert", "--policy", later, "--reason", "she is ill"))
+	require.Contains(t, columns(s.must(t, "show", "bert")), "unless its policy, which may have changed, says something else then")
+	require.Contains(t, s.must(t, "resume", "bert"), "[default: on.busy.retry[0]: 3h]")
 }
 
 func TestAnOptOutOfANumberEndsWhoWaitsToCallIt(t *testing.T) {

@@ -149,7 +149,7 @@ func TestOfManyBadRowsTheFirstTwentyAreToldAndAllAreCounted(t *testing.T) {
 	e = p.run(t, "suppress", "import", "--skip-bad", "--json", file)
 	require.Zero(t, e.code, e.stderr)
 	require.Equal(t, 20, strings.Count(e.stderr, "left out: list.csv: line "))
-	require.JSONEq(t, `{"file":"list.csv","rows":26,"bad":25,"loaded":1,"added":1,"dry_run":false}`, e.stdout)
+	require.JSONEq(t, `{"file":"list.csv","rows":26,"bad":25,"loaded":1,"repeated":0,"added":1,"dry_run":false}`, e.stdout)
 	require.Len(t, p.suppressions(t), 1)
 }
 
@@ -165,13 +165,37 @@ func TestAFileOfSuppressionsIsReadAsSpreadsheetsWriteIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newOffice(t)
-			require.Contains(t, p.must(t, "suppress", "import", p.file(t, "list.csv", content)), "2 of them are new")
+			require.Contains(t, p.must(t, "suppress", "import", p.file(t, "list.csv", content)), "2 statements are new")
 			require.Len(t, p.suppressions(t), 2)
 			for _, number := range []string{"+14155550100", "+14155550101"} {
 				require.True(t, p.check(t, number).Suppressed)
 			}
 		})
 	}
+}
+
+func TestANumberThatIsListedAgainIsCountedOnceAndEachReasonIsKept(t *testing.T) {
+	t.Parallel()
+	p := newOffice(t)
+	file := p.file(t, "list.csv", "number,contact,reason\n+14155550100,anna,by letter\n+1 415 555 0100,,complained\n+14155550100,,complained\n,anna,by letter\n")
+	require.Contains(t, p.must(t, "suppress", "import", file, "--dry-run"), "would suppress 2 numbers and contacts (repeated: 3), from 4 rows; ")
+	require.Equal(t, "list.csv: 2 numbers and contacts are suppressed (repeated: 3); 3 statements are new; 4 rows were read, and 0 bad ones left out\n",
+		p.must(t, "suppress", "import", file))
+	require.Len(t, p.check(t, "+14155550100").Statements, 2)
+	require.JSONEq(t, `{"file":"list.csv","rows":4,"bad":0,"loaded":2,"repeated":3,"added":0,"dry_run":false}`, p.must(t, "suppress", "import", file, "--json"))
+}
+
+func TestAFileOfSuppressionsComesFromStandardInput(t *testing.T) {
+	t.Parallel()
+	p := newOffice(t)
+	said := p.reading("number\n+14155550100\n").must(t, "suppress", "import", "-")
+	require.True(t, strings.HasPrefix(said, "standard input: 1 numbers and contacts are suppressed; "), said)
+	by := p.check(t, "+14155550100").By
+	require.Equal(t, []string{"on the list standard input", "import standard input"}, []string{by.Reason, by.Source})
+	for content, says := range map[string]string{"": "it is empty", "number\n1\n": "line 2", "number\n" + strings.Repeat("1", 64<<20): "more than 64 MiB"} {
+		requireToldWhy(t, p.reading(content), mistake{"", nil, []string{"suppress", "import", "-"}, misuse, []string{"standard input: ", says}})
+	}
+	require.Len(t, p.suppressions(t), 1)
 }
 
 func TestAFileOfSuppressionsSaysWhoWhyAndUntilWhen(t *testing.T) {
@@ -292,7 +316,7 @@ func TestTheDocumentsCommandsSuppressWhomTheySay(t *testing.T) {
 	require.Regexp(t, `(?s)^number tel:\+14155550130 is suppressed\ncontact anna-7 is suppressed\nsuppressed  number .+suppressed  contact anna-7.+suppressed  number .+not suppressed any more\n$`, said)
 	said = s.shellOf(t, "docs/suppression.md", "suppress import")
 	require.Contains(t, said, "would suppress 3")
-	require.Contains(t, said, "3 of them are new")
+	require.Contains(t, said, "3 statements are new")
 	require.True(t, s.check(t, "--contact", "ben-2").Suppressed)
 	require.True(t, s.check(t, "+4930901820").Suppressed)
 }

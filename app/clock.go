@@ -1,13 +1,11 @@
 package app
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"redial/call"
-	"redial/followup"
 	"redial/phone"
 )
 
@@ -88,14 +86,8 @@ func inShort(d time.Duration) string {
 	return fmt.Sprintf("%ds", max(1, d/time.Second))
 }
 
-// zones are those in which the recipient may be: those of the last call that a window allowed, or else what the target tells.
+// zones are those in which the recipient may be: the one that was stated for the number that the contact is at, or what that number tells.
 func (s shown) zones() []string {
-	for i := len(s.Decisions) - 1; i >= 0; i-- {
-		var e followup.Evidence
-		if json.Unmarshal(s.Decisions[i].Evidence, &e) == nil && len(e.Zones) > 0 {
-			return e.Zones
-		}
-	}
-	zones, _ := phone.Zones(call.Target{URI: s.Target})
+	zones, _ := phone.Zones(call.Target{URI: s.Target, Zone: s.Zone})
 	return zones
 }

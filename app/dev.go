@@ -25,6 +25,7 @@ func devCommand() *cobra.Command {
 		Short: "Run everything on this machine, simulated gateway included, and stay up",
 		Long: `Run Temporal's dev server, a simulated voice gateway, and worker, webhook and relay, until Ctrl-C. Start calls in another
 terminal, in the same folder. Runs and ledger stay in files beside REDIAL_DATABASE, and the next start goes on with them.
+Simulated calls have no ceilings, unless REDIAL_CEILINGS is set.
 
 With --gateway kore the calls go to the gateway that KORE_* names, and real phones ring.`,
 		Example: `  redial dev
@@ -44,7 +45,9 @@ With --gateway kore the calls go to the gateway that KORE_* names, and real phon
 			}
 			switch gateway {
 			case "simulator":
-				o.config.Ceilings = nil // nobody's phone rings
+				if !cfg.CeilingsGiven() {
+					o.config.Ceilings = nil // nobody's phone rings
+				}
 				if o.simulator, err = simulator.New(simulator.Config{Speed: speed, Dialect: simulator.Mixed, Logger: o.log.Named("simulator")}); err != nil {
 					return usageError{err}
 				}

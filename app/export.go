@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -113,10 +116,11 @@ holds telephone numbers: keep it as you keep those.
 The columns come in this order; new ones will be added at the end. Times are RFC 3339 in UTC.
 
 ` + folded("attempts", named(attemptColumns)) + folded("contacts", named(contactColumns)) + `
-CSV (RFC 4180, with a header): what is unknown is empty. A text that a spreadsheet would run as a formula, because it begins with
-= + - @ or a tab, gets a ' before it; a plus with nothing but digits behind it is a number, not a formula, and stays as it is.
-Targets are URIs, such as tel:+14155550100. JSON Lines: an object a line with the same names, texts as they are, and null for a
-time that is unknown.`,
+CSV (RFC 4180, with a header): what is unknown is empty. A text stands on one line, without what a terminal would act on: control
+characters are left out, and an end of line or a tab is a space. A text that a spreadsheet would run as a formula, because it begins
+with = + - or @, gets a ' before it; a plus with nothing but digits behind it is a number, not a formula, and stays as it is.
+Targets are URIs, such as tel:+14155550100. JSON Lines: an object a line with the same names, texts as they are, with control
+characters escaped, and null for a time that is unknown.`,
 		Example: `  redial export attempts --since 24h -o attempts.csv
   redial export contacts --campaign spring --format jsonl
   redial export attempts --since 2026-11-01 --until 2026-12-01 --format csv`,
@@ -255,15 +259,34 @@ func inCell(v any) string {
 		}
 		return v.UTC().Format(time.RFC3339Nano)
 	default:
-		return noFormula(fmt.Sprint(v))
+		return noFormula(inert(fmt.Sprint(v)))
 	}
 }
 
+// inert is a text on one line, without what a terminal would act on.
+func inert(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case actsOnTerminal(r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+}
+
+// actsOnTerminal tells of a control character, or of one that is not seen and changes how others are, such as their direction.
+func actsOnTerminal(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
+
 var phoneNumber = regexp.MustCompile(`^\+[0-9]+$`)
 
-// noFormula keeps a spreadsheet from running a text that somebody else has written.
+// noFormula keeps a spreadsheet from running a text that somebody else has written. Some pass over spaces before a formula, and some read
+// the wide signs of East Asian keyboards.
 func noFormula(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) && !phoneNumber.MatchString(text) {
+	begin := strings.TrimLeft(text, " ")
+	first, _ := utf8.DecodeRuneInString(begin)
+	if strings.ContainsRune("=+-@＝＋－＠", first) && !phoneNumber.MatchString(begin) {
 		return "'" + text
 	}
 	return text
@@ -286,10 +309,26 @@ func asJSONLines[T any](out io.Writer, columns []exported[T]) (write func(T) err
 			if err != nil {
 				return err
 			}
-			line = append(append(strconv.AppendQuote(line, c.name), ':'), value...)
+			line = append(append(strconv.AppendQuote(line, c.name), ':'), escaped(value)...)
 		}
 		_, err := out.Write(append(line, "}\n"...))
 		return err
 	}
 	return write, func() error { return nil }
+}
+
+// escaped writes the control characters that JSON takes as they are, from delete on, as it writes the others.
+func escaped(value []byte) []byte {
+	if !bytes.ContainsFunc(value, unicode.IsControl) {
+		return value
+	}
+	var line []byte
+	for _, r := range string(value) {
+		if unicode.IsControl(r) {
+			line = fmt.Appendf(line, `\u%04x`, r)
+		} else {
+			line = utf8.AppendRune(line, r)
+		}
+	}
+	return line
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -64,7 +65,8 @@ A contact that the ledger has not heard of yet, because its run waits for a work
 			if f.json {
 				return printJSON(c.OutOrStdout(), page)
 			}
-			return page.print(c.OutOrStdout())
+			page.print(c.OutOrStdout())
+			return nil
 		},
 	}
 	c.Flags().StringVar(&f.state, "state", "", "only those in this state: "+alternatives(ledger.ContactStates()))
@@ -151,26 +153,45 @@ func listContacts(c *cobra.Command, l *ledger.Ledger, f ledger.ContactFilter) (p
 	if more {
 		page.Next = page.Contacts[f.Limit-1].WorkflowID
 	}
+	if err == nil && f.After != "" && len(page.Contacts) == 0 {
+		err = knownPage(c, l, f.After)
+	}
 	return page, err
 }
 
-func (p contactPage) print(w io.Writer) error {
+// knownPage refuses a page that no page before can have named: nothing comes behind a contact that is not there.
+func knownPage(c *cobra.Command, l *ledger.Ledger, before string) error {
+	const remedy = "write the workflow id that the page before has said"
+	contact, err := l.Show(c.Context(), before)
+	var unknown *ledger.NotFoundError
+	var several *ledger.AmbiguousError
+	switch {
+	case errors.As(err, &unknown):
+		return usagef("--before: %w; %s, such as redial/-/anna-7", unknown, remedy)
+	case errors.As(err, &several):
+		return usagef("--before: %w; %s", several, remedy)
+	case err != nil:
+		return err
+	case contact.WorkflowID != before:
+		return usagef("--before %.40q is a contact's id: %s; this contact's is %s", before, remedy, contact.WorkflowID)
+	}
+	return nil
+}
+
+func (p contactPage) print(w io.Writer) {
 	if len(p.Contacts) == 0 {
 		fmt.Fprintln(w, "there is no such contact")
-		return nil
+		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "CONTACT\tSTATE\tATTEMPTS\tLAST\tNOW")
 	for _, line := range p.Contacts {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", inList(line.WorkflowID, line.ContactID, line.Campaign), line.State, line.Attempts, cmp.Or(string(line.Last), "-"), whatNow(line.ContactRow))
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	_ = t.Flush()
 	if p.Next != "" {
 		fmt.Fprintf(w, "there are more: --before %s\n", p.Next)
 	}
-	return nil
 }
 
 // inList is a contact as it is named to other commands: by its id, and in a campaign by its workflow id.

@@ -2,6 +2,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,11 +73,12 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 		fmt.Fprintln(stderr, "redial: "+oneLine(err))
 		return exitUsage
 	}
+	out := &output{to: stdout}
 	root := rootCommand()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
-	err = root.ExecuteContext(ctx)
+	err = out.verdict(root.ExecuteContext(ctx))
 	if err == nil {
 		return exitDone
 	}
@@ -117,12 +119,18 @@ Start with "redial demo". Settings come from the environment: KORE_*, REDIAL_* a
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpFunc(printHelp)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(demoCommand(), devCommand(), upCommand(), workerCommand(), webhookCommand(), consoleCommand(), tokenCommand(), setupCommand(), simulatorCommand(), callCommand(), showCommand(), listCommand(), exportCommand(), escalationsCommand(), policyCommand(), attemptCommand(), suppressCommand(), historiesCommand(), newCommand(), doctorCommand(), healthCommand(), versionCommand())
 	root.AddCommand(steerCommands()...)
 	return root
+}
+
+// printHelp is cobra's help, but for what cobra would say by itself where that cannot be written.
+func printHelp(c *cobra.Command, _ []string) {
+	fmt.Fprintf(c.OutOrStdout(), "%s\n\n%s", strings.TrimSpace(cmp.Or(c.Long, c.Short)), c.UsageString())
 }
 
 // oneArgument takes one of what is named, such as an id.

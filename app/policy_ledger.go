@@ -95,7 +95,8 @@ func policyPutCommand() *cobra.Command {
 		Short: "Keep a policy in the ledger, or a newer version of it, for all runs that follow it",
 		Long: `Keep a policy in the ledger (REDIAL_DATABASE) under its name, or make it the newest version of that name. Runs that were started with
 --policy ledger:NAME follow it: from now on it holds for each of their dials and decisions. Those that sleep are woken, --pace of them in a
-second, and what they wait for is planned anew, as if it had been decided under the new version. Older versions are kept.
+second, and what they wait for is planned anew, as if it had been decided under the new version. Older versions are kept. A version under
+which open runs that follow it could not call any more, because its window goes by the recipient's clock and nobody knows theirs, is refused.
 - reads the policy from standard input.
 
 Exit status: 0 done, or it was the newest version already; 1 it failed; 2 wrong usage or input.`,
@@ -118,6 +119,10 @@ Exit status: 0 done, or it was the newest version already; 1 it failed; 2 wrong 
 			}
 			defer l.Close()
 			put, err := l.PutPolicy(c.Context(), p, by, reason, time.Second/time.Duration(pace))
+			var unzoned *followup.UnzonedError
+			if errors.As(err, &unzoned) {
+				return fmt.Errorf("policy %s cannot be put: %w", p.Name, unzoned)
+			}
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"redial/call"
 	"redial/followup"
 	"redial/ledger"
+	"redial/workflows"
 )
 
 // waitsFor says why a contact waits, for each reason of the closed list.
@@ -38,6 +39,9 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	field("workflow", s.WorkflowID)
 	field("opened", c.full(s.OpenedAt))
 	field("times", c.name(now))
+	if all := s.Numbers(); len(all) > 1 {
+		field("numbers", s.several(all))
+	}
 	if s.Follows != "" {
 		field("policy", "follows "+plainLine(s.Follows)+", which the ledger keeps")
 	}
@@ -45,6 +49,9 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	case s.Outcome != "":
 		field("outcome", s.ended(c))
 		field("", s.afterwards())
+	case s.RunClosed != nil:
+		field("now", fmt.Sprintf("its run is over (%s, %s), and nothing follows;", s.RunClosed.Status, c.full(s.RunClosed.At)))
+		field("", "the sweeper closes the contact within about a minute, while redial up or redial webhook runs")
 	case s.Wait != nil:
 		name := "now"
 		for _, line := range s.present(now, c) {
@@ -54,7 +61,7 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	}
 	s.printRun(field)
 	for _, made := range s.Suppressed {
-		field("barred", barred(made, c))
+		field("barred", s.barred(made, c))
 	}
 	if s.Escalation != nil {
 		field("people", s.told(c))
@@ -66,18 +73,33 @@ func (s shown) print(w io.Writer, now time.Time, c clock) {
 	fmt.Fprintf(w, "\n%s", s.story(now, c))
 }
 
-// afterwards is what an outcome means for calls to come.
+// afterwards is what an outcome, and what is suppressed now, mean for calls to come.
 func (s shown) afterwards() string {
-	if s.Outcome == call.OutcomeSuppressed || s.Outcome == call.OutcomeOptedOut {
-		return "it must not be called any more, for as long as that holds: redial suppress check"
+	const again = "it is not called any more; to call it again takes another id"
+	var numbers []string
+	for _, made := range s.Suppressed {
+		if made.Kind == ledger.SuppressedContact {
+			return "it must not be called any more, at whatever number and in whatever campaign, for as long as that holds: redial suppress check"
+		}
+		if !slices.Contains(numbers, made.Subject) {
+			numbers = append(numbers, made.Subject)
+		}
 	}
-	return "it is not called any more; to call it again takes another id"
+	switch {
+	case len(numbers) == 0 && s.Outcome == call.OutcomeSuppressed:
+		return again + ", when its rule does not forbid it any more"
+	case len(numbers) == 0:
+		return again
+	case len(numbers) < len(s.Numbers()):
+		return again + "; " + s.allOf(numbers) + " must not be called under any, for as long as that holds: redial suppress check"
+	}
+	return "it must not be called any more, under whatever id, for as long as that holds: redial suppress check"
 }
 
 // printRun tells what the run itself says, or that it says nothing.
 func (s shown) printRun(field func(name, text string)) {
 	switch {
-	case s.Outcome != "":
+	case s.Outcome != "" || s.RunClosed != nil:
 	case s.Run == nil:
 		field("run", "no worker answered just now: this is what the ledger knows, and while no worker runs nobody is called")
 	default:
@@ -85,9 +107,54 @@ func (s shown) printRun(field func(name, text string)) {
 	}
 }
 
+// several are the numbers of a contact that has more than one.
+func (s shown) several(all []string) string {
+	here := " (where it is now)"
+	if s.Outcome != "" {
+		here = " (where it was last)"
+	}
+	list := make([]string, len(all))
+	for i, uri := range all {
+		if list[i] = call.Mask(uri); uri == s.Target {
+			list[i] += here
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// number names one of several numbers of the contact; empty: it has no other. What is shown of a number may be the same of two.
+func (s shown) number(uri string) string {
+	all := s.Numbers()
+	if len(all) < 2 || uri == "" {
+		return ""
+	}
+	alike := func(other string) bool { return other != uri && call.Mask(other) == call.Mask(uri) }
+	if slices.ContainsFunc(all, alike) {
+		return fmt.Sprintf("number %s (%d of %d)", call.Mask(uri), slices.Index(all, uri)+1, len(all))
+	}
+	return "number " + call.Mask(uri)
+}
+
+// allOf names several numbers of the contact.
+func (s shown) allOf(numbers []string) string {
+	list := make([]string, len(numbers))
+	for i, uri := range numbers {
+		list[i] = s.number(uri)
+	}
+	return strings.Join(list, ", ")
+}
+
+// subject is of what a suppression was said.
+func (s shown) subject(made ledger.Suppression) string {
+	if n := s.number(made.Subject); n != "" && made.Kind == ledger.SuppressedNumber {
+		return n
+	}
+	return "the " + string(made.Kind)
+}
+
 // barred is why the contact, or one of its numbers, must not be called.
-func barred(made ledger.Suppression, c clock) string {
-	text := fmt.Sprintf("the %s must not be called, since %s", made.Kind, c.full(made.At))
+func (s shown) barred(made ledger.Suppression, c clock) string {
+	text := fmt.Sprintf("%s must not be called, since %s", s.subject(made), c.full(made.At))
 	if !made.ExpiresAt.IsZero() {
 		text += " until " + c.full(made.ExpiresAt)
 	}
@@ -151,7 +218,12 @@ func (s shown) present(now time.Time, c clock) []string {
 		lines[len(lines)-1] += ","
 		lines = append(lines, fmt.Sprintf("or until it is heard after all what came of attempt %d, or somebody settles that: redial attempt resolve", last))
 	}
-	if s.Run != nil && s.Run.Paused != "" { // a call that goes on all the same
+	switch { // a call that goes on all the same
+	case s.Run == nil:
+	case s.Run.Ending != "":
+		lines[len(lines)-1] += ";"
+		lines = append(lines, fmt.Sprintf("nothing follows the call: the run ends with it, %s", plainLine(s.Run.Ending)))
+	case s.Run.Paused != "":
 		lines[len(lines)-1] += ";"
 		lines = append(lines, fmt.Sprintf("nothing follows the call: it is %s, until somebody resumes it: redial resume %s", plainLine(s.Run.Paused), s.id()))
 	}
@@ -218,13 +290,24 @@ func (s shown) pausedNow(h followup.Hold, now time.Time, c clock) []string {
 		lines[0] = fmt.Sprintf("since %s it is %s;", c.full(since), plainLine(h.Rule))
 	}
 	d := s.before(followup.ReasonPaused)
-	switch {
-	case d == nil:
+	if d == nil {
 		return lines
-	case d.Until.After(now):
-		return append(lines, fmt.Sprintf("resumed before that, it waits until %s  [%s]", c.due(d.Until, now), d.Rule))
 	}
-	return append(lines, fmt.Sprintf("its next attempt was due at %s  [%s]", c.full(d.Until), d.Rule))
+	planned := fmt.Sprintf("its next attempt was due at %s  [%s]", c.full(d.Until), d.Rule)
+	if d.Until.After(now) {
+		planned = fmt.Sprintf("resumed before that, it waits until %s  [%s]", c.due(d.Until, now), d.Rule)
+	}
+	if s.otherPolicySince(d.At) {
+		planned += ", unless its policy, which may have changed, says something else then"
+	}
+	return append(lines, planned)
+}
+
+// otherPolicySince tells whether the contact may go by another policy than at that time.
+func (s shown) otherPolicySince(at time.Time) bool {
+	return s.Follows != "" || slices.ContainsFunc(s.Decisions, func(d ledger.Decision) bool {
+		return d.Kind == kindNote && !d.At.Before(at) && strings.HasPrefix(d.Reason, workflows.NoteOtherPolicy)
+	})
 }
 
 // id is how commands name the contact.

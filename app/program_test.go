@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -43,6 +44,8 @@ type program struct {
 	binary      string // "": this test's own
 	folder      string
 	environment map[string]string
+	stdin       io.Reader // nil: there is nothing to read
+	stdout      *os.File  // nil: what it says is kept
 }
 
 func newProgram(t *testing.T) program {
@@ -67,6 +70,12 @@ func (p program) with(settings ...string) program {
 			delete(p.environment, name)
 		}
 	}
+	return p
+}
+
+// reading is the program with this on its standard input, for one command.
+func (p program) reading(text string) program {
+	p.stdin = strings.NewReader(text)
 	return p
 }
 
@@ -105,7 +114,10 @@ func (p program) launch(t *testing.T, args ...string) *process {
 	for name, value := range p.environment {
 		command.Env = append(command.Env, name+"="+value)
 	}
-	command.Stdout, command.Stderr = &q.stdout, &q.stderr
+	command.Stdin, command.Stdout, command.Stderr = p.stdin, &q.stdout, &q.stderr
+	if p.stdout != nil {
+		command.Stdout = p.stdout
+	}
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	q.Child = processtest.Start(t, command)
 	return q

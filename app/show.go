@@ -69,6 +69,14 @@ Times are those of --zone: an IANA name, or recipient for the zone of whoever is
 type shown struct {
 	ledger.Contact
 	Run *workflows.Status `json:"run,omitempty"` // live, when a worker answers
+	// RunClosed: Temporal says that the run is over, and nobody has closed its contact yet.
+	RunClosed *closedRun `json:"run_closed,omitempty"`
+}
+
+// closedRun is how a run has ended.
+type closedRun struct {
+	Status string    `json:"status"` // such as terminated
+	At     time.Time `json:"at"`
 }
 
 // openExisting opens a ledger for a short command, which must not make a new one.
@@ -115,22 +123,49 @@ func lookAt(ctx context.Context, cfg config.Config, id string) (shown, error) {
 	if err != nil {
 		return shown{}, err
 	}
-	return shown{Contact: contact, Run: liveStatus(ctx, contact.WorkflowID)}, nil
+	run, closed := live(ctx, contact.WorkflowID)
+	if closed != nil && contact.Outcome == "" {
+		// A run that ends in order has closed its contact before, and maybe after the look at it.
+		if contact, err = l.Show(ctx, contact.WorkflowID); err != nil {
+			return shown{}, err
+		}
+	}
+	if closed != nil && contact.Outcome == "" {
+		return shown{Contact: contact, RunClosed: closed}, nil // what it answers is how it stood when it was ended
+	}
+	return shown{Contact: contact, Run: run}, nil
 }
 
 // liveFor is how long redial show waits for the run itself: a worker that is busy replays it first.
 const liveFor = 5 * time.Second
 
-// liveStatus asks the run itself; nil when nobody answers in time.
-func liveStatus(ctx context.Context, workflowID string) *workflows.Status {
+// live asks the run itself, and Temporal whether it is over; nil where nobody answers in time, or it is not.
+func live(ctx context.Context, workflowID string) (*workflows.Status, *closedRun) {
 	ctx, cancel := context.WithTimeout(ctx, liveFor)
 	defer cancel()
 	temporal, err := connectQuietly(ctx)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	defer temporal.Close()
-	return askRun(ctx, temporal, workflowID)
+	closed := runClosed(ctx, temporal, workflowID)
+	return askRun(ctx, temporal, workflowID), closed
+}
+
+// closings are the states in which nothing comes of a run any more.
+var closings = map[enumspb.WorkflowExecutionStatus]string{
+	enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED: "terminated", enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED: "canceled",
+	enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED: "completed", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED: "failed",
+	enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: "timed out",
+}
+
+func runClosed(ctx context.Context, temporal client.Client, workflowID string) *closedRun {
+	d, err := temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	info := d.GetWorkflowExecutionInfo()
+	if status := closings[info.GetStatus()]; err == nil && status != "" {
+		return &closedRun{status, info.GetCloseTime().AsTime()}
+	}
+	return nil
 }
 
 func askRun(ctx context.Context, temporal client.Client, workflowID string) *workflows.Status {

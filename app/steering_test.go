@@ -148,7 +148,7 @@ var actions = map[string]func(w *world, in string, s situation, c starter.Call, 
 		contact, err := w.ledger.Show(w.t.Context(), c.WorkflowID)
 		require.NoError(w.t, err)
 		require.Equal(w.t, paused, contact.Decisions[len(contact.Decisions)-1].Reason, "it is told at once, whatever is in the air")
-		require.Contains(w.t, strings.Join(shown{contact, &status}.present(time.Now(), clock{zone: time.UTC}), " "), map[bool]string{
+		require.Contains(w.t, strings.Join(shown{Contact: contact, Run: &status}.present(time.Now(), clock{zone: time.UTC}), " "), map[bool]string{
 			true: "nothing follows the call: it is " + paused, false: "it is not called until somebody resumes it"}[s.air])
 		w.landed(s, number)
 		w.awaitWait(c, followup.ReasonPaused)

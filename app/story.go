@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -42,12 +43,14 @@ const (
 	kindEnd     = "end"
 	kindHeld    = "held"
 	kindNote    = "note"
+	kindDoubted = "doubted"
+	kindDoubt   = "in doubt"
 	kindResult  = "result"
 	kindOutcome = "outcome"
 )
 
 // inOrder puts what happened at the same moment into the order in which one follows from the other.
-var inOrder = []string{kindDial, kindHeard, kindAnswer, "no call", "in doubt", kindEnd, kindResult}
+var inOrder = []string{kindDial, kindHeard, kindAnswer, "no call", kindDoubt, kindEnd, kindResult}
 
 // rank is the place among what happened at the same moment.
 func (h happening) rank() int {
@@ -68,7 +71,7 @@ func (s shown) story(now time.Time, c clock) string {
 	all = inShorter(all)
 	drop(all)
 	if s.Outcome == "" && s.Wait != nil { // so that a day on which nothing happened is seen to have been waited through
-		all = append(all, happening{at: now, kind: "now", text: still(s.wait().Reason)})
+		all = append(all, happening{at: now, kind: "now", text: s.still()})
 	}
 	var doing happening
 	for i, h := range all {
@@ -99,11 +102,15 @@ func drop(all []happening) {
 	}
 }
 
-func still(reason followup.Reason) string {
-	if reason == followup.ReasonCall {
+func (s shown) still() string {
+	switch reason := s.wait().Reason; {
+	case s.RunClosed != nil:
+		return fmt.Sprintf("its run is over (%s), and nothing follows", s.RunClosed.Status)
+	case reason == followup.ReasonCall:
 		return "the attempt is still under way (in_call)"
+	default:
+		return fmt.Sprintf("it still waits (%s)", reason)
 	}
-	return fmt.Sprintf("it still waits (%s)", reason)
 }
 
 // begins tells whether the contact does something else from then on: it calls, or it waits.
@@ -198,6 +205,11 @@ func (s shown) decided() (list []happening) {
 			h.text, h.rule = held(d)
 		case kindNote:
 			h.rule = ""
+		case kindDoubted:
+			if s.doubtedAt(d.AttemptKey) == d.At.UnixMicro() {
+				continue // what is known of the attempt says it
+			}
+			h.kind, h.rule = kindDoubt, ""
 		case "resolved":
 			h.text = "an operator has settled what was in doubt: " + d.Reason
 		case "finished":
@@ -205,9 +217,26 @@ func (s shown) decided() (list []happening) {
 				continue // the outcome says it
 			}
 		}
+		h.text = s.to(d, h.text)
 		list = append(list, h)
 	}
 	return list
+}
+
+// to is a text with the number that it is of, where the contact has several.
+func (s shown) to(d ledger.Decision, text string) string {
+	uri := d.Target().URI
+	if i := slices.IndexFunc(s.Attempts, func(a ledger.ContactAttempt) bool { return a.Key == d.AttemptKey }); i >= 0 && uri == "" && d.Kind == "cleared" {
+		uri = s.Attempts[i].Target // by a version before this one
+	}
+	n := s.number(uri)
+	switch {
+	case n == "":
+		return text
+	case d.Kind == "decided" || d.Kind == "replanned":
+		return text + "; then " + n
+	}
+	return n + ": " + text
 }
 
 // held is why a contact has waited, and under which rule. What somebody has asked for says why itself.
@@ -219,8 +248,9 @@ func held(d ledger.Decision) (text, rule string) {
 	return fmt.Sprintf("%s (%s)", cmp.Or(waitsFor[reason], "it waits"), reason), d.Rule
 }
 
-// bases say what a recipient's zones were taken from.
-var bases = map[phone.Basis]string{phone.BasisStated: "as was stated", phone.BasisNumber: "by the number", phone.BasisCountry: "all zones of the number's country"}
+// bases say what zones were taken from.
+var bases = map[phone.Basis]string{phone.BasisStated: "as was stated", phone.BasisNumber: "by the number", phone.BasisCountry: "all zones of the number's country",
+	followup.BasisPolicy: "named by the policy"}
 
 // allowed is by what a call was allowed.
 func allowed(d ledger.Decision) (text, rule string) {
@@ -228,7 +258,10 @@ func allowed(d ledger.Decision) (text, rule string) {
 	_ = json.Unmarshal(d.Evidence, &e)
 	text = d.Reason
 	if len(e.Zones) > 0 {
-		text += fmt.Sprintf("; the clocks of %s (%s)", some(e.Zones), bases[phone.Basis(e.Basis)])
+		text += "; the clocks of " + clocksInWords(e.Clocks)
+	}
+	if e.Recipient != nil {
+		text += ", and of " + clocksInWords(*e.Recipient)
 	}
 	for _, by := range []followup.By{followup.ByNumber, followup.ByContact, followup.BySubject} {
 		if n, counted := e.Calls[by]; counted {
@@ -239,6 +272,10 @@ func allowed(d ledger.Decision) (text, rule string) {
 		text += "; consent: " + e.Consent.Source
 	}
 	return text, strings.Join(append([]string{cmp.Or(e.Policy, d.Rule)}, e.Presets...), ", ")
+}
+
+func clocksInWords(c followup.Clocks) string {
+	return fmt.Sprintf("%s (%s)", some(c.Zones), bases[c.Basis])
 }
 
 // heard is what the gateway reported, and what bots said.
@@ -297,7 +334,8 @@ func inWords(e call.Event) string {
 func (s shown) attempted() (list []happening) {
 	for _, a := range s.Attempts {
 		if !a.DialedAt.IsZero() && !s.wasCleared(a.Key) {
-			list = append(list, happening{at: a.DialedAt, n: a.N, kind: kindDial, text: "the ledger has no record of why"})
+			list = append(list, happening{at: a.DialedAt, n: a.N, kind: kindDial,
+				text: s.to(ledger.Decision{Kind: "cleared", AttemptKey: a.Key}, "the ledger has no record of why")})
 		}
 		if !a.AnsweredAt.IsZero() {
 			// It is reckoned from the duration that the gateway states, whose clock is another.
@@ -308,11 +346,11 @@ func (s shown) attempted() (list []happening) {
 		case a.State == call.StateNotPlaced:
 			kind = "no call"
 		case a.State == call.StateUnknown:
-			kind, at = "in doubt", cmp.Or(s.decidedAt(a.Key), at)
+			kind, at = kindDoubt, cmp.Or(s.doubtedAt(a.Key), s.decidedAt(a.Key), at)
 		case a.Disposition == "":
 			continue // it is under way
 		}
-		list = append(list, happening{at: time.UnixMicro(at).UTC(), n: a.N, kind: kind, text: describeAttempt(a) + meaning(a.Disposition)})
+		list = append(list, happening{at: time.UnixMicro(at).UTC(), n: a.N, kind: kind, text: describeAttempt(a.Attempt) + meaning(a.Disposition)})
 	}
 	return list
 }
@@ -360,6 +398,17 @@ func (s shown) decidedAt(key string) int64 {
 	return 0
 }
 
+// doubtedAt is when an attempt that is in doubt came into doubt; 0: it is not, or a version before this one has not written that down.
+func (s shown) doubtedAt(key string) (at int64) {
+	unknown := func(a ledger.ContactAttempt) bool { return a.Key == key && a.State == call.StateUnknown }
+	for _, d := range s.Decisions {
+		if d.Kind == kindDoubted && d.AttemptKey == key && slices.ContainsFunc(s.Attempts, unknown) {
+			at = d.At.UnixMicro()
+		}
+	}
+	return at
+}
+
 func (s shown) wasCleared(key string) bool {
 	return slices.ContainsFunc(s.Decisions, func(d ledger.Decision) bool { return d.Kind == "cleared" && d.AttemptKey == key })
 }
@@ -368,7 +417,7 @@ func (s shown) wasCleared(key string) bool {
 func (s shown) people() (list []happening) {
 	for _, made := range s.Suppressed {
 		if !made.At.Before(s.OpenedAt) {
-			list = append(list, happening{at: made.At, kind: "suppress", text: fmt.Sprintf("the %s must not be called any more: %s", made.Kind, made.Reason), rule: made.Source})
+			list = append(list, happening{at: made.At, kind: "suppress", text: fmt.Sprintf("%s must not be called any more: %s", s.subject(made), made.Reason), rule: made.Source})
 		}
 	}
 	if s.Outcome == "" {
@@ -410,11 +459,9 @@ func plainLine(text string) string {
 
 // compact is what was received, on one line, cut where it would run on.
 func compact(raw string) string {
-	var v any
-	if json.Unmarshal([]byte(raw), &v) == nil {
-		if data, err := json.Marshal(v); err == nil {
-			raw = string(data)
-		}
+	var b bytes.Buffer
+	if json.Compact(&b, []byte(raw)) == nil { // as it stands: a key that is there twice, too
+		raw = b.String()
 	}
 	const most = 160
 	raw = strings.Join(strings.Fields(raw), " ")

@@ -23,14 +23,15 @@ type importFlags struct {
 func suppressImportCommand() *cobra.Command {
 	var f importFlags
 	c := &cobra.Command{
-		Use:   "import FILE.csv",
+		Use:   "import FILE.csv|-",
 		Short: "Suppress all numbers and contacts of a CSV file",
-		Long: `Suppress all numbers and contacts of a CSV file, in UTF-8 and with commas or semicolons. Its first row names the columns: number
-(or phone, target) or contact (or contact_id), or both; and where there are some, reason, source and expires. Other columns
-are passed over. The whole file is looked at first: when one row is bad, nothing is loaded, unless --skip-bad leaves the bad
-ones out. It holds as a whole from the moment at which the command says so; one that was stopped holds nobody, and is run again.`,
+		Long: `Suppress all numbers and contacts of a CSV file, or of standard input (-), in UTF-8 and with commas or semicolons. Its first row names
+the columns: number (or phone, target) or contact (or contact_id), or both; and where there are some, reason, source and expires.
+Other columns are passed over. The whole file is looked at first: when one row is bad, nothing is loaded, unless --skip-bad leaves
+the bad ones out. It holds as a whole from the moment at which the command says so; one that was stopped holds nobody, and is run again.`,
 		Example: `  redial suppress import list.csv --default-region US --dry-run
-  redial suppress import list.csv --reason "state list" --source "state of Florida" --skip-bad`,
+  redial suppress import list.csv --reason "state list" --source "state of Florida" --skip-bad
+  redial suppress import - < list.csv`,
 		Args: oneArgument("file"),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
 	}
@@ -45,12 +46,13 @@ ones out. It holds as a whole from the moment at which the command says so; one 
 
 // imported is what came of a file.
 type imported struct {
-	File   string `json:"file"`
-	Rows   int    `json:"rows"`    // without the header
-	Bad    int    `json:"bad"`     // rows that were left out
-	Loaded int    `json:"loaded"`  // numbers and contacts
-	Added  int    `json:"added"`   // of those, the ones that were new
-	DryRun bool   `json:"dry_run"` // nothing was loaded
+	File     string `json:"file"`
+	Rows     int    `json:"rows"`     // without the header
+	Bad      int    `json:"bad"`      // rows that were left out
+	Loaded   int    `json:"loaded"`   // numbers and contacts, each counted once
+	Repeated int    `json:"repeated"` // how often one stood there again
+	Added    int    `json:"added"`    // statements that were new: a number that is listed for two reasons has two
+	DryRun   bool   `json:"dry_run"`  // nothing was loaded
 }
 
 func (f importFlags) run(c *cobra.Command, name string) error {
@@ -61,9 +63,9 @@ func (f importFlags) run(c *cobra.Command, name string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	file := &suppressionFile{name: name, region: f.region, reason: f.reason, source: f.source, ids: starter.Starter{IDKey: cfg.IDKey()}, now: time.Now()}
+	file := &suppressionFile{name: name, stdin: c.InOrStdin(), region: f.region, reason: f.reason, source: f.source, ids: starter.Starter{IDKey: cfg.IDKey()}, now: time.Now()}
 	if err := file.read(); err != nil {
-		return usagef("%s: %w", name, err)
+		return usagef("%s: %w", file, err)
 	}
 	if file.bad > 0 && !f.skipBad {
 		return file.refusal(c.ErrOrStderr())
@@ -71,7 +73,8 @@ func (f importFlags) run(c *cobra.Command, name string) error {
 	for _, line := range file.told {
 		fmt.Fprintln(c.ErrOrStderr(), "redial: left out: "+line)
 	}
-	done := imported{File: name, Rows: file.rows, Bad: file.bad, Loaded: len(file.entries), DryRun: f.dryRun}
+	done := imported{File: file.String(), Rows: file.rows, Bad: file.bad, Loaded: file.distinct(), DryRun: f.dryRun}
+	done.Repeated = len(file.entries) - done.Loaded
 	if !f.dryRun {
 		l, err := openExisting(c.Context(), cfg)
 		if err != nil {
@@ -79,7 +82,7 @@ func (f importFlags) run(c *cobra.Command, name string) error {
 		}
 		defer l.Close()
 		if done.Added, err = l.ImportSuppressions(c.Context(), file.suppressions()); err != nil {
-			return fmt.Errorf("%s: nothing of it holds, run it again: %w", name, err)
+			return fmt.Errorf("%s: nothing of it holds, run it again: %w", file, err)
 		}
 	}
 	if f.json {
@@ -94,6 +97,15 @@ func (f importFlags) check() error {
 		return usagef("--default-region %q is unknown: write an ISO 3166 code such as US", f.region)
 	}
 	return checkTexts(f.source, f.reason)
+}
+
+// distinct is how many numbers and contacts the file has; one that stands there again is counted once.
+func (f *suppressionFile) distinct() int {
+	all := make(map[suppressed]struct{}, len(f.entries))
+	for _, e := range f.entries {
+		all[e.suppressed] = struct{}{}
+	}
+	return len(all)
 }
 
 // suppressions are what the file says.
@@ -116,13 +128,18 @@ func (f *suppressionFile) refusal(w io.Writer) error {
 	for _, line := range f.told {
 		fmt.Fprintln(w, "redial: "+line)
 	}
-	return usagef("%s: %d of %d rows are bad, and %d of them are told; %s", f.name, f.bad, f.rows, len(f.told), remedy)
+	return usagef("%s: %d of %d rows are bad, and %d of them are told; %s", f, f.bad, f.rows, len(f.told), remedy)
 }
 
 func (i imported) print(w io.Writer) {
+	again := ""
+	if i.Repeated > 0 {
+		again = fmt.Sprintf(" (repeated: %d)", i.Repeated)
+	}
 	if i.DryRun {
-		fmt.Fprintf(w, "%s would suppress %d numbers and contacts, from %d rows; %d bad ones are left out; nothing was loaded\n", i.File, i.Loaded, i.Rows, i.Bad)
+		fmt.Fprintf(w, "%s would suppress %d numbers and contacts%s, from %d rows; %d bad ones are left out; nothing was loaded\n", i.File, i.Loaded, again, i.Rows, i.Bad)
 		return
 	}
-	fmt.Fprintf(w, "%s: %d numbers and contacts are suppressed, %d of them are new; %d rows were read, and %d bad ones left out\n", i.File, i.Loaded, i.Added, i.Rows, i.Bad)
+	fmt.Fprintf(w, "%s: %d numbers and contacts are suppressed%s; %d statements are new; %d rows were read, and %d bad ones left out\n",
+		i.File, i.Loaded, again, i.Added, i.Rows, i.Bad)
 }

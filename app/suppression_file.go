@@ -32,7 +32,9 @@ var suppressionColumns = map[string]string{
 
 // suppressionFile is a CSV file of numbers and contacts that must not be called.
 type suppressionFile struct {
-	name, region   string
+	name           string // "-": standard input
+	stdin          io.Reader
+	region         string
 	reason, source string // for rows that do not say so; "": by the file's name
 	ids            starter.Starter
 	now            time.Time
@@ -53,13 +55,28 @@ type suppressionEntry struct {
 	expires        time.Time
 }
 
+// String is what the file is called.
+func (f *suppressionFile) String() string {
+	if f.name == "-" {
+		return "standard input"
+	}
+	return f.name
+}
+
+func (f *suppressionFile) open() (io.ReadCloser, error) {
+	if f.name == "-" {
+		return io.NopCloser(f.stdin), nil
+	}
+	return os.Open(f.name)
+}
+
 // read reads all rows. An error is of the file as a whole; bad rows are counted and told.
 func (f *suppressionFile) read() error {
 	data, err := f.data()
 	if err != nil {
 		return err
 	}
-	base := filepath.Base(f.name)
+	base := filepath.Base(f.String())
 	f.reason, f.source, f.texts = cmp.Or(f.reason, "on the list "+base), cmp.Or(f.source, "import "+base), map[string]string{}
 	if err := f.count(data); err != nil { // before a million numbers are looked at
 		return err
@@ -115,7 +132,7 @@ func eachRow(data []byte, do func(line int, row []string) error) error {
 
 // data is the file's content in UTF-8, without a byte order mark.
 func (f *suppressionFile) data() ([]byte, error) {
-	file, err := os.Open(f.name)
+	file, err := f.open()
 	if err != nil {
 		return nil, fmt.Errorf("%w: name a file that can be read", cmp.Or(errors.Unwrap(err), err))
 	}
@@ -178,7 +195,7 @@ func (f *suppressionFile) row(line int, row []string) {
 		return
 	}
 	if f.bad++; f.bad <= mostToldBad {
-		f.told = append(f.told, fmt.Sprintf("%s: line %d, %s", f.name, line, err))
+		f.told = append(f.told, fmt.Sprintf("%s: line %d, %s", f, line, err))
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	historypb "go.temporal.io/api/history/v1"
 
-	"redial/call"
 	"redial/followup"
 	"redial/ledger"
 	"redial/starter"
@@ -136,7 +135,7 @@ func (v *watcher) show(c ledger.Contact, at time.Time) {
 // steps are the entries of a decision log that say what a contact does from then on, the same wait that is said again once, and at last
 // its outcome.
 func steps(c ledger.Contact) []ledger.Decision {
-	all := slices.DeleteFunc(slices.Clone(c.Decisions), func(d ledger.Decision) bool { return d.Kind == kindNote })
+	all := slices.DeleteFunc(slices.Clone(c.Decisions), func(d ledger.Decision) bool { return d.Kind == kindNote || d.Kind == kindDoubted })
 	all = slices.CompactFunc(all, func(a, b ledger.Decision) bool {
 		return awaited(a) != "" && awaited(a) == awaited(b) && a.Rule == b.Rule && a.Until.Equal(b.Until)
 	})
@@ -244,7 +243,7 @@ func (t trial) judge(d, next ledger.Decision) {
 
 // settled tells whether an attempt that was in doubt has ended after all, and was decided on anew.
 func (t trial) settled(d, next ledger.Decision) bool {
-	return next.Kind == "decided" && slices.ContainsFunc(t.contact.Attempts, func(a call.Attempt) bool {
+	return next.Kind == "decided" && slices.ContainsFunc(t.contact.Attempts, func(a ledger.ContactAttempt) bool {
 		return a.Key == next.AttemptKey && a.SettledAt.After(d.At.Add(-skew)) && a.SettledAt.Before(next.At.Add(skew))
 	})
 }

@@ -23,9 +23,11 @@ func (l *Ledger) Answer(_ context.Context, key, owner string, d call.DialAnswer)
 	if a.owner != owner {
 		return call.Attempt{}, fmt.Errorf("attempt %s is in other hands: its answer is not recorded", key)
 	}
-	doubted := a.State == call.StateUnknown
+	before := a.State
+	doubted := before == call.StateUnknown
 	a.Attempt.Answer(d)
 	l.pace(a, d)
+	l.doubt(a, before)
 	if doubted && a.State == call.StateNotPlaced {
 		l.oweAttempt(a, l.now())
 	}
@@ -186,8 +188,19 @@ func (l *Ledger) GiveUp(_ context.Context, key, why string) (call.Attempt, error
 	if err != nil {
 		return call.Attempt{}, err
 	}
+	before := a.State
 	a.Close(l.now(), why)
+	l.doubt(a, before)
 	l.observe(Event{At: l.now(), WorkflowID: a.contact.WorkflowID, N: a.N, Kind: KindGivenUp, Text: string(a.Disposition), Rule: why})
 	l.store(a)
 	return a.Attempt, nil
+}
+
+// doubt writes down when an attempt has come into doubt. A timeline tells that by what led to it.
+func (l *Ledger) doubt(a *attempt, before call.State) {
+	if before == call.StateUnknown || a.State != call.StateUnknown {
+		return
+	}
+	id := a.contact.WorkflowID
+	l.decisions[id] = append(l.decisions[id], Decided{At: l.now(), N: a.N, Kind: "doubted", Reason: a.Error, Rule: "a request that may have left is not sent again"})
 }

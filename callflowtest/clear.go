@@ -64,8 +64,9 @@ func (l *Ledger) Clear(_ context.Context, r followup.ClearanceRequest) (followup
 // sendAgain tells whether a recorded attempt may be sent once more: only one that provably placed no call, and on which nothing was
 // decided yet. One whose answer was not recorded was in other hands, which may have sent it.
 func (l *Ledger) sendAgain(a *attempt) bool {
-	if a.State == call.StateDialing {
+	if before := a.State; before == call.StateDialing {
 		a.Answer(call.DialAnswer{Class: call.AnswerUnknown, Message: "the worker that dialed did not record an answer"})
+		l.doubt(a, before)
 		l.store(a)
 		return false
 	}

@@ -18,14 +18,17 @@ type kept struct {
 }
 
 // PutPolicy makes p the policy of its name, which those who follow the name go by from now on. Open contacts among them are woken one after
-// the other, every so often.
-func (l *Ledger) PutPolicy(_ context.Context, p followup.Policy, every time.Duration) {
+// the other, every so often. It is refused where they could not be called any more.
+func (l *Ledger) PutPolicy(_ context.Context, p followup.Policy, every time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p = p.WithDefaults()
 	have, found := l.policies[p.Name]
 	if found && have.Version() == p.Version() {
-		return
+		return nil
+	}
+	if err := l.refusePut(p); err != nil {
+		return fmt.Errorf("put policy %s: %w", p.Name, err)
 	}
 	l.policies[p.Name] = kept{p, have.version + 1}
 	due := l.now()
@@ -35,6 +38,30 @@ func (l *Ledger) PutPolicy(_ context.Context, p followup.Policy, every time.Dura
 			due = due.Add(every)
 		}
 	}
+	return nil
+}
+
+// refusePut is why p cannot become the policy of those who follow its name; nil: it can.
+func (l *Ledger) refusePut(p followup.Policy) error {
+	var unzoned followup.Unzoned
+	for _, id := range slices.Sorted(maps.Keys(l.contacts)) {
+		if c := l.contacts[id]; c.closedAt.IsZero() && c.Follows == p.Name {
+			unzoned.Look(c.ContactID, c.next())
+		}
+	}
+	return unzoned.Refuse(p)
+}
+
+// next is the number that a contact is called at next, as far as the ledger knows that.
+func (c *contact) next() call.Target {
+	if len(c.attempts) == 0 {
+		return call.Target{URI: c.Target, Zone: c.Zone}
+	}
+	last := c.attempts[len(c.attempts)-1]
+	if last.decision.Target != nil {
+		return *last.decision.Target
+	}
+	return last.request.To
 }
 
 // policyOf is the policy by which a contact goes: the one that it follows, or else its run's own.

@@ -134,7 +134,9 @@ func (k *Kit) Suppress(number string) *Kit {
 // PutPolicy puts a policy into the ledger, under its name, or a newer version of it: the runs that follow it (workflows.Input.Follows) go by
 // it from now on. After lets that happen in a run.
 func (k *Kit) PutPolicy(p followup.Policy) *Kit {
-	k.ledger.PutPolicy(k.t.Context(), p, 0)
+	if err := k.ledger.PutPolicy(k.t.Context(), p, 0); err != nil {
+		k.fatal("PutPolicy: " + err.Error())
+	}
 	k.pump()
 	return k
 }

@@ -217,6 +217,26 @@ func TestASuppressedNumberIsNotDialed(t *testing.T) {
 	kit.Call(anna, nil).Outcome(call.OutcomeSuppressed).Dialed()
 }
 
+func TestANumberOfWhichNobodyKnowsTheZoneIsPassedOver(t *testing.T) {
+	const nowhere = "sip:nowhere@example.com"
+	byTheirClock := parse(`{window: {days: {mon-sun: ["00:00-24:00"]}}, on: {busy: next_number}}`)
+	call := func(number string, further ...string) *callflowtest.Run {
+		kit := standard(t)
+		kit.On(anna).Busy()
+		kit.On(bert).Human(talk)
+		return kit.Call(number, nil, func(in *workflows.Input) {
+			in.Policy = byTheirClock
+			for _, number := range further {
+				in.Further = append(in.Further, callflowtest.Target(number))
+			}
+		})
+	}
+	call(nowhere, bert).Outcome("human").Dialed(bert)
+	call(anna, nowhere, bert).Outcome("human").Dialed(anna, bert)
+	call(nowhere).Outcome("suppressed").Dialed()
+	call(anna, nowhere).Outcome("suppressed").Dialed(anna)
+}
+
 func TestANumberMayBeSuppressedMeanwhile(t *testing.T) {
 	kit := standard(t)
 	kit.On(anna).Busy()

@@ -82,7 +82,7 @@ type attempt struct {
 type Decided struct {
 	At     time.Time
 	N      int    // the attempt; 0: the contact
-	Kind   string // cleared, held, refused, decided, finished, note or restored
+	Kind   string // cleared, held, refused, doubted, decided, finished, note or restored
 	Reason string
 	Rule   string
 	Until  time.Time

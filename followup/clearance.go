@@ -94,7 +94,8 @@ type ClearanceRequest struct {
 
 // Claim is the contact that the request is made for.
 func (r ClearanceRequest) Claim() Claim {
-	return Claim{WorkflowID: r.WorkflowID, FirstRunID: r.FirstRunID, ContactID: r.ContactID, Campaign: r.Campaign, Target: r.Request.To.URI, Follows: r.Follows}
+	return Claim{WorkflowID: r.WorkflowID, FirstRunID: r.FirstRunID, ContactID: r.ContactID, Campaign: r.Campaign, Target: r.Request.To.URI,
+		Zone: r.Request.To.Zone, Follows: r.Follows}
 }
 
 // SubjectKey is what calls are counted by that are about the same: the subject, or the contact where none is stated.

@@ -68,6 +68,8 @@ type Claim struct {
 	ContactID  string `json:"contact_id"`
 	Campaign   string `json:"campaign,omitempty"`
 	Target     string `json:"target,omitempty"`
+	// Zone is the time zone that was stated for Target.
+	Zone string `json:"zone,omitempty"`
 	// Follows is the policy of the ledger by which the contact goes; empty: it goes by its run's own.
 	Follows string `json:"follows,omitempty"`
 }
@@ -224,6 +226,10 @@ func (p Policy) retry(c Contact, now time.Time, delay Delay, to *call.Target, re
 	}
 	end := c.OpenedAt.Add(time.Duration(p.Lifetime))
 	at, moved, err := p.when(c, now, end, delay)
+	var closed *closedToError
+	if errors.As(err, &closed) {
+		return p.passOver(c, now, delay, closed, reason, rule)
+	}
 	if err != nil || at.After(end) {
 		return Decision{Action: ActionFinish, Outcome: call.OutcomeExpired, Rule: cmp.Or(moved, p.Name+": lifetime"),
 			Reason: fmt.Sprintf("%s, and the next attempt would be after the lifetime of %s", c.Attempts[len(c.Attempts)-1].Disposition, p.Lifetime)}
@@ -232,6 +238,17 @@ func (p Policy) retry(c Contact, now time.Time, delay Delay, to *call.Target, re
 		rule += ", moved by " + moved
 	}
 	return Decision{Action: ActionRetry, At: at, Target: to, Rule: rule, Reason: reason}
+}
+
+// passOver goes on with the number after one for which the window has no hours, as where clearance refuses that; without one, the contact
+// ends.
+func (p Policy) passOver(c Contact, now time.Time, delay Delay, closed *closedToError, reason, rule string) Decision {
+	if to, found := c.further(); found {
+		return p.retry(c, now, delay, &to, fmt.Sprintf("%s, at a further number: %s", reason, closed), rule)
+	}
+	r := closedTo(closed)
+	return Decision{Action: ActionFinish, Outcome: r.Outcome, Rule: r.Rule,
+		Reason: fmt.Sprintf("%s, and %s", c.Attempts[len(c.Attempts)-1].Disposition, r.Reason)}
 }
 
 // nextNumber goes on with the contact's next number at once; without one, the disposition is the outcome.
@@ -261,7 +278,7 @@ func (p Policy) when(c Contact, now, end time.Time, delay Delay) (at time.Time, 
 	}
 	o, err := p.Window.forTarget(p.Name, c.Target)
 	if err != nil {
-		return now, p.Name + ": window", err
+		return now, "", err
 	}
 	var tried []time.Time
 	for _, a := range c.Attempts {

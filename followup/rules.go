@@ -208,6 +208,16 @@ var never = map[Reason]string{
 	ReasonQuiet:  "a time without calls lasts beyond the contact's lifetime",
 }
 
+// closedTo refuses a target for which a window has no hours. Others of the contact may have some.
+func closedTo(err error) *Refusal {
+	r := Refusal{Outcome: call.OutcomeSuppressed, Reason: err.Error(), Target: true}
+	var closed *closedToError
+	if errors.As(err, &closed) {
+		r.Rule = closed.rule
+	}
+	return &r
+}
+
 // ruled is why the policy's rules let the call wait: until the first time at which all of them allow it. It is refused when there
 // is none before the contact's life ends.
 func (f Facts) ruled() (*Hold, *Refusal) {
@@ -216,7 +226,7 @@ func (f Facts) ruled() (*Hold, *Refusal) {
 	}
 	o, err := f.Rules.Window.forTarget(f.Rules.Policy, f.Target)
 	if err != nil {
-		return nil, &Refusal{call.OutcomeSuppressed, err.Error(), f.Rules.Policy + ": window", true}
+		return nil, closedTo(err)
 	}
 	horizon := f.ExpiresAt
 	if horizon.IsZero() {

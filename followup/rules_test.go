@@ -128,7 +128,7 @@ func TestAPresetThatDemandsConsentLetsNobodyBeCalledWithoutOne(t *testing.T) {
 	e := f.Evidence()
 	require.Equal(t, []string{"preset us-federal of " + PresetsVersion}, e.Presets)
 	require.Equal(t, []string{"America/Los_Angeles"}, e.Zones)
-	require.Equal(t, "number", e.Basis)
+	require.Equal(t, phone.BasisNumber, e.Basis)
 	require.Equal(t, phone.ZonesVersion, e.ZonesVersion)
 	require.Equal(t, "form 7", e.Consent.Source)
 }

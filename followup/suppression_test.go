@@ -25,7 +25,7 @@ func TestARefusalIsOfTheTargetOnlyWhereAnotherTargetCouldBeCalled(t *testing.T) 
 			f.Target = call.Target{URI: "sip:anna@pbx.example.com"}
 			f.Rules.Policy, f.Rules.Window.Presets = "p", []string{"us-federal"}
 			f.Consent = &followup.Consent{Scope: "s", Source: "s", At: f.Now}
-		}, "p: window", true},
+		}, "preset us-federal of " + followup.PresetsVersion, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := open()

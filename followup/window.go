@@ -114,52 +114,66 @@ type opening struct {
 	clocks []clock
 	zones  []*time.Location // where the recipient may be; none, where nobody knows
 	local  *time.Location   // by whose clock parts of the day are told; UTC, where nobody knows
+	named  string           // the zone that the window names, where its own hours go by that
+	theirs bool             // clocks of the recipient are asked
 }
 
 // errNoZone says that nobody can tell what time it is where a target is.
-var errNoZone = errors.New("no time zone is known for the target, and its calling window needs one: state one")
+var errNoZone = errors.New("no time zone is known for the number, and the window goes by the recipient's clock")
 
-// forTarget is the window as it is for one target.
-func (w Window) forTarget(policy string, t call.Target) (opening, error) {
-	names, basis := phone.Zones(t)
+// closedToError says why a window has no hours for a target, and which rule asks for them.
+type closedToError struct {
+	rule string
+	error
+}
+
+func (e *closedToError) Unwrap() error { return e.error }
+
+// forTarget is the window as it is for one target. Its error is a *closedToError.
+func (w Window) forTarget(policy string, t call.Target) (o opening, err error) {
+	own := policy + ": window"
+	closed := func(rule string, err error) (opening, error) { return opening{}, &closedToError{rule, err} }
+	names, _ := phone.Zones(t)
 	var zones []*time.Location
 	for _, name := range names {
 		zone, err := phone.Zone(name)
 		if err != nil {
-			return opening{}, err
+			return closed(own, err)
 		}
 		zones = append(zones, zone)
 	}
-	own, err := w.schedule()
+	schedule, err := w.schedule()
 	if err != nil {
-		return opening{}, err
+		return closed(own, err)
 	}
-	var o opening
 	if len(w.Days) > 0 || len(w.Holidays) > 0 {
 		by := zones
 		if w.Timezone != "" && w.Timezone != Recipient {
 			zone, err := phone.Zone(w.Timezone)
 			if err != nil {
-				return opening{}, err
+				return closed(own, err)
 			}
-			by = []*time.Location{zone}
+			by, o.named = []*time.Location{zone}, w.Timezone
 		}
-		o.add(policy+": window", own, by)
 		if len(by) == 0 {
-			return o, errNoZone
+			return closed(own, errNoZone)
 		}
+		o.theirs = o.named == ""
+		o.add(own, schedule, by)
 	}
 	for _, name := range w.Presets {
 		p, known := FindPreset(name)
 		if !known {
-			return o, fmt.Errorf("there is no preset %q", name)
+			return closed(own, fmt.Errorf("there is no preset %q", name))
 		}
-		if len(p.Days) > 0 {
-			if basis == phone.BasisNone {
-				return o, errNoZone
-			}
-			o.add(p.Rule(), p.schedule(), zones)
+		if len(p.Days) == 0 {
+			continue
 		}
+		if len(zones) == 0 {
+			return closed(p.Rule(), errNoZone)
+		}
+		o.theirs = true
+		o.add(p.Rule(), p.schedule(), zones)
 	}
 	o.zones, o.local = zones, time.UTC
 	switch {

@@ -138,12 +138,16 @@ func (l *Ledger) Answer(ctx ctx, key, owner string, d call.DialAnswer) (call.Att
 		if row.owner != owner {
 			return fmt.Errorf("attempt %s is in other hands: its answer is not recorded", key)
 		}
-		doubted := row.attempt.State == call.StateUnknown
+		before := row.attempt.State
+		doubted := before == call.StateUnknown
 		row.attempt.Answer(d)
 		if err := t.pace(&row, d); err != nil {
 			return err
 		}
 		a = row.attempt
+		if err := t.doubt(row, before); err != nil {
+			return err
+		}
 		if doubted && a.State == call.StateNotPlaced {
 			if err := t.oweAttempt(row, t.now); err != nil {
 				return err
@@ -281,9 +285,22 @@ func (l *Ledger) GiveUp(ctx ctx, key, why string) (call.Attempt, error) {
 		if err != nil {
 			return err
 		}
+		before := row.attempt.State
 		row.attempt.Close(t.now, why)
 		a = row.attempt
+		if err := t.doubt(row, before); err != nil {
+			return err
+		}
 		return t.store(&row)
 	})
 	return a, err
+}
+
+// doubt writes down when an attempt has come into doubt. The attempt itself keeps no time of that: it may end yet.
+func (t *tx) doubt(row attemptRow, before call.State) error {
+	if before == call.StateUnknown || row.attempt.State != call.StateUnknown {
+		return nil
+	}
+	return t.decide(decision{workflowID: row.workflowID, attemptKey: row.attempt.Key, kind: "doubted", reason: row.attempt.Error,
+		rule: "a request that may have left is not sent again"})
 }

@@ -152,8 +152,8 @@ func (t *tx) claim(r followup.Claim, begins bool) (contact, *followup.Refusal, e
 
 // open writes the contact's row.
 func (t *tx) open(r followup.Claim) error {
-	return t.exec(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, opened_at, follows) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Target, micros(t.now), r.Follows)
+	return t.exec(`INSERT INTO contacts (workflow_id, contact_id, campaign, first_run_id, target, zone, opened_at, follows) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.WorkflowID, r.ContactID, r.Campaign, r.FirstRunID, r.Target, r.Zone, micros(t.now), r.Follows)
 }
 
 // sendAgain tells whether an attempt that has a row may be sent once more: only one that provably placed no call, and on
@@ -162,7 +162,11 @@ func (t *tx) open(r followup.Claim) error {
 func (t *tx) sendAgain(row *attemptRow) (bool, error) {
 	switch {
 	case row.attempt.State == call.StateDialing:
+		before := row.attempt.State
 		row.attempt.Answer(call.DialAnswer{Class: call.AnswerUnknown, Message: "the worker that dialed did not record an answer"})
+		if err := t.doubt(*row, before); err != nil {
+			return false, err
+		}
 		return false, t.store(row)
 	case row.attempt.State == call.StateNotPlaced && !row.attempt.Permanent && row.resend && row.decision.Disposition == "":
 		return true, nil
@@ -253,11 +257,17 @@ func (t *tx) intend(r followup.ClearanceRequest, row attemptRow, f followup.Fact
 		return call.Attempt{}, err
 	}
 	return row.attempt, t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "cleared", reason: "no rule forbids the call",
-		rule: "clearance", evidence: cleared{f.Evidence(), f.Lines, f.LinesUsed, f.Rate, f.RateUsed, f.LinesReserved}})
+		rule: "clearance", evidence: cleared{asked{r.Request.To}, f.Evidence(), f.Lines, f.LinesUsed, f.Rate, f.RateUsed, f.LinesReserved}})
+}
+
+// asked is the evidence of who was to be called: a contact may have several numbers.
+type asked struct {
+	Target call.Target `json:"target"`
 }
 
 // cleared is the evidence that a dial leaves.
 type cleared struct {
+	asked
 	followup.Evidence
 	Lines     int `json:"lines"`
 	LinesUsed int `json:"lines_used"`
@@ -307,7 +317,8 @@ func (t *tx) hold(r followup.ClearanceRequest, h followup.Hold) error {
 	if err := t.waitFor(r.WorkflowID, h); err != nil {
 		return err
 	}
-	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Next()})
+	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "held", reason: string(h.Reason), rule: h.Rule, until: h.Next(),
+		evidence: asked{r.Request.To}})
 }
 
 // refuse ends the contact, unless it is left open: then it waits no more for what it was refused.
@@ -319,7 +330,7 @@ func (t *tx) refuse(r followup.ClearanceRequest, f followup.Refusal, open bool) 
 	if err := end(); err != nil {
 		return err
 	}
-	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: f.Reason, rule: f.Rule})
+	return t.decide(decision{workflowID: r.WorkflowID, attemptKey: r.Key, kind: "refused", reason: f.Reason, rule: f.Rule, evidence: asked{r.Request.To}})
 }
 
 // waitFor notes what the contact waits for.

@@ -91,8 +91,11 @@ func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p fo
 	if err := t.turn(workflowID, a, d, p); err != nil {
 		return err
 	}
-	return t.decide(decision{workflowID: workflowID, attemptKey: a.Key, kind: kind, reason: d.Reason, rule: d.Rule, until: d.At,
-		evidence: map[string]any{"disposition": a.Disposition, "action": d.Action, "outcome": d.Outcome}})
+	evidence := map[string]any{"disposition": a.Disposition, "action": d.Action, "outcome": d.Outcome}
+	if d.Target != nil {
+		evidence["target"] = d.Target
+	}
+	return t.decide(decision{workflowID: workflowID, attemptKey: a.Key, kind: kind, reason: d.Reason, rule: d.Rule, until: d.At, evidence: evidence})
 }
 
 // turn makes the contact wait, or end. Whoever is escalated is owed to people from the moment at which the contact is closed:
@@ -115,8 +118,8 @@ func (t *tx) turn(workflowID string, a call.Attempt, d followup.Decision, p foll
 	if err != nil {
 		return err
 	}
-	return t.escalate(followup.Escalated{WorkflowID: workflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Target, Reason: d.Reason,
-		Rule: d.Rule, At: t.now, Metadata: request.Metadata, Attempts: c.Attempts}, p.Escalate.Webhook)
+	return t.escalate(followup.Escalated{WorkflowID: workflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Opened, Reason: d.Reason,
+		Rule: d.Rule, At: t.now, Metadata: request.Metadata, Attempts: c.Folded()}, p.Escalate.Webhook)
 }
 
 // request is what the gateway was asked for an attempt.

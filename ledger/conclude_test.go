@@ -116,7 +116,7 @@ func TestShowTellsTheWholeStoryOfAContact(t *testing.T) {
 			kinds = append(kinds, d.Kind)
 		}
 		require.Equal(t, []string{"cleared", "decided"}, kinds)
-		require.JSONEq(t, `{"lines":0,"lines_used":0,"rate":0,"rate_used":0,"reserved":0}`, string(byContact.Decisions[0].Evidence))
+		require.JSONEq(t, `{"lines":0,"lines_used":0,"rate":0,"rate_used":0,"reserved":0,"target":{"uri":"sip:a@example.com"}}`, string(byContact.Decisions[0].Evidence))
 
 		_, err := b.Show(ctx, "nobody")
 		var missing *ledger.NotFoundError

@@ -99,7 +99,7 @@ func (l *Ledger) ExportAttempts(ctx ctx, f ExportFilter) iter.Seq2[AttemptRecord
 // ContactRecord is one contact with how it stands.
 type ContactRecord struct {
 	ContactLine
-	Target string // that it was opened with
+	Target string // that it is at
 }
 
 // ExportContacts yields contacts in the order in which they were opened.
@@ -107,11 +107,12 @@ func (l *Ledger) ExportContacts(ctx ctx, f ExportFilter) iter.Seq2[ContactRecord
 	return pages(l, ctx, "export contacts", f, func(t *tx, f ExportFilter, behind cursor) (list []ContactRecord, end cursor, err error) {
 		w := f.where("c.opened_at", "c.workflow_id", behind)
 		end = behind
-		err = t.each(`SELECT `+lineColumns+`, c.target, c.opened_at FROM contacts c WHERE `+w.String()+`
+		err = t.each(`SELECT `+lineColumns+`, `+whereColumns+`, c.opened_at FROM contacts c WHERE `+w.String()+`
 			ORDER BY c.opened_at, c.workflow_id LIMIT CAST(? AS INTEGER)`, append(w.args, exportPage), func(scan func(...any) error) error {
 			var r ContactRecord
-			err := r.scanLine(scan, &r.Target, &end.at)
-			end.key = r.WorkflowID
+			var p isAt
+			err := r.scanLine(scan, &p.evidence, &p.otherwise, &end.at)
+			r.Target, end.key = p.target(), r.WorkflowID
 			list = append(list, r)
 			return err
 		})

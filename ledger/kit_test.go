@@ -229,7 +229,7 @@ func (b *book) show(contact string) ledger.Contact {
 
 func (b *book) attempt(r followup.ClearanceRequest) call.Attempt {
 	b.tb.Helper()
-	return b.show(r.ContactID).Attempts[r.N-1]
+	return b.show(r.ContactID).Attempts[r.N-1].Attempt
 }
 
 func (b *book) due(lane ledger.Lane) []ledger.Delivery {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -36,7 +37,8 @@ const bodyReplan = "replan"
 
 // PutPolicy makes p the current version of the policy of its name. It holds from this transaction on for every dial and every decision of
 // the contacts that follow the name. Those that wait are woken one after the other, every so often, to plan anew what they wait for:
-// were all of them woken at once, all of them would want to dial at once.
+// were all of them woken at once, all of them would want to dial at once. The error is a *followup.UnzonedError where open contacts that
+// follow it could not be called any more; nothing is changed then.
 func (l *Ledger) PutPolicy(ctx ctx, p followup.Policy, by, reason string, every time.Duration) (put PolicyPut, err error) {
 	if p.Name == "" {
 		return put, fmt.Errorf("put a policy: it has no name: give it one, as in name: reminder")
@@ -54,6 +56,9 @@ func (l *Ledger) PutPolicy(ctx ctx, p followup.Policy, by, reason string, every 
 		}
 		put = PolicyPut{PolicyVersion: current, Changed: t.again && current.By == by && current.Reason == reason}
 		if current.Hash != p.Version() {
+			if err := t.refusePut(p); err != nil {
+				return err
+			}
 			put = PolicyPut{Changed: true, PolicyVersion: PolicyVersion{Name: p.Name, Version: current.Version + 1, Hash: p.Version(), At: t.now, By: by, Reason: reason, Policy: p}}
 			if err := t.begin(put.PolicyVersion, document, every); err != nil {
 				return err
@@ -69,6 +74,48 @@ func (l *Ledger) PutPolicy(ctx ctx, p followup.Policy, by, reason string, every 
 		return err
 	})
 	return put, err
+}
+
+// refusePut is why p cannot become the policy of those who follow its name; nil: it can.
+func (t *tx) refusePut(p followup.Policy) error {
+	if !p.Window.NeedsZone() {
+		return nil
+	}
+	u, err := t.unzoned(p.Name)
+	return cmp.Or(err, u.Refuse(p))
+}
+
+// mayLackZone leaves out the targets that tell of a zone by themselves: numbers, but for those of no country, whose calling codes begin with 8
+// or 9. Of 100,000 contacts no request is read for nothing.
+const mayLackZone = `(a.target NOT LIKE 'tel:%' OR a.target LIKE 'tel:+8%' OR a.target LIKE 'tel:+9%')`
+
+// unzoned are the open contacts that follow a policy, and whose number no zone is known for: the number that they are called at next, as far
+// as the ledger knows that, which has further numbers only when one was decided on.
+func (t *tx) unzoned(policy string) (u followup.Unzoned, err error) {
+	err = t.each(`SELECT c.contact_id, c.target, c.zone, COALESCE(a.target, ''),
+			CASE WHEN `+mayLackZone+` AND a.request LIKE '%"zone":%' THEN a.request ELSE '' END,
+			CASE WHEN a.decision LIKE '%"target":%' THEN a.decision ELSE '' END
+		FROM contacts c LEFT JOIN attempts a ON a.workflow_id = c.workflow_id AND a.n = (SELECT MAX(n) FROM attempts m WHERE m.workflow_id = c.workflow_id)
+		WHERE c.follows = ? AND c.closed_at = 0 ORDER BY c.workflow_id`, []any{policy}, func(scan func(...any) error) error {
+		var id, dialed string
+		var to call.Target
+		var request call.DialRequest
+		var decided recordedDecision
+		if err := scan(&id, &to.URI, &to.Zone, &dialed, document{&request}, document{&decided}); err != nil {
+			return err
+		}
+		switch {
+		case decided.Decision.Target != nil:
+			to = *decided.Decision.Target
+		case request.To.URI != "":
+			to = request.To
+		case dialed != "":
+			to = call.Target{URI: dialed}
+		}
+		u.Look(id, to)
+		return nil
+	})
+	return u, err
 }
 
 // begin writes a version down, in place of the one before it, and wakes the first who follow it.

@@ -247,3 +247,122 @@ func TestAPolicyOfWhichThereIsANewerVersionWakesNobodyAnyMore(t *testing.T) {
 	}
 	require.Len(t, b.due(ledger.ToFlows), 1)
 }
+
+// byTheirClock is a policy whose window goes by the recipient's clock.
+const byTheirClock = `{window: {days: {mon-sun: ["00:00-24:00"]}}, on: {busy: {retry: [1h], then: next_number}}}`
+
+// clocked is the policy reminder by the recipient's clock.
+func clocked(t *testing.T) followup.Policy {
+	t.Helper()
+	p, err := followup.Parse([]byte(byTheirClock))
+	require.NoError(t, err)
+	p.Name, p.Jitter = "reminder", new(int)
+	return p
+}
+
+func inZone(zone string) func(*followup.ClearanceRequest) {
+	return func(r *followup.ClearanceRequest) { r.Request.To.Zone = zone }
+}
+
+func TestAPolicyIsNotPutUnderWhichOpenContactsThatFollowItCouldNotBeCalled(t *testing.T) {
+	reminded := follows("reminder", 0)
+	waits := func(b *book, r followup.ClearanceRequest) {
+		b.tb.Helper()
+		require.NoError(b.tb, b.Wait(ctx, r.Claim(), followup.Hold{Reason: followup.ReasonPaused, Rule: "paused", Until: start.Add(time.Hour)}))
+	}
+	// moved is called at another number next.
+	moved := func(b *book, r followup.ClearanceRequest, numbers ...call.Target) {
+		b.tb.Helper()
+		b.busy(r)
+		p := reminder(t, "on: {busy: next_number}")
+		p.Name = "its own"
+		d, err := b.Conclude(ctx, r.WorkflowID, r.Key, p, append([]call.Target{r.Request.To}, numbers...)...)
+		require.NoError(b.tb, err)
+		require.NotNil(b.tb, d.Target)
+	}
+	sip, stated, tel := call.Target{URI: "sip:next@example.com"}, call.Target{URI: "sip:next@example.com", Zone: "Europe/Paris"}, call.Target{URI: number}
+	for name, c := range map[string]struct {
+		with    func(b *book)
+		unknown []string
+	}{
+		"none follows it":                    {func(b *book) { b.busy(ask("a", 1)); waits(b, ask("b", 1, follows("spring", 0))) }, nil},
+		"its number is of no country":        {func(b *book) { b.busy(ask("a", 1, reminded, to("tel:+80012345678"))) }, []string{"a"}},
+		"it was called":                      {func(b *book) { b.busy(ask("a", 1, reminded)) }, []string{"a"}},
+		"it is called":                       {func(b *book) { b.dial(ask("a", 1, reminded)) }, []string{"a"}},
+		"it is paused before its first call": {func(b *book) { waits(b, ask("a", 1, reminded)) }, []string{"a"}},
+		"it is over": {func(b *book) {
+			b.busy(ask("a", 1, reminded))
+			_, err := b.Finish(ctx, "redial/-/a", call.OutcomeCanceled, "because")
+			require.NoError(b.tb, err)
+		}, nil},
+		"a zone was stated": {func(b *book) {
+			b.busy(ask("a", 1, reminded, inZone("Europe/Paris")))
+			waits(b, ask("b", 1, reminded, inZone("Europe/Paris")))
+			b.busy(ask("c", 1, reminded, to("tel:+80012345678"), inZone("Europe/Paris")))
+			b.busy(ask("d", 1, reminded, to("tel:+979123456789"), inZone("Europe/Paris")))
+		}, nil},
+		"a number tells of its zone": {func(b *book) { b.busy(ask("a", 1, reminded, to(number))); waits(b, ask("b", 1, reminded, to(number))) }, nil},
+		"the next number has none":   {func(b *book) { moved(b, ask("a", 1, reminded, to(number)), sip) }, []string{"a"}},
+		"the next number has one":    {func(b *book) { moved(b, ask("a", 1, reminded), tel); moved(b, ask("b", 1, reminded), stated) }, nil},
+		"another number is called": {func(b *book) {
+			moved(b, ask("a", 1, reminded, to(number)), sip)
+			b.Advance(time.Hour)
+			b.dial(ask("a", 2, reminded))
+		}, []string{"a"}},
+		"many": {func(b *book) {
+			for i := range 5 {
+				waits(b, ask(fmt.Sprint("c", i), 1, reminded))
+			}
+			waits(b, ask("d", 1, reminded, to(number)))
+		}, []string{"c0", "c1", "c2", "c3", "c4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, at database) {
+				b := at.open(t)
+				c.with(b)
+				b.put(reminder(t, "window: {timezone: Europe/Paris, days: {mon-sun: [\"09:00-17:00\"]}}"), 0)
+				b.settleAll()
+				put, err := b.PutPolicy(ctx, clocked(t), "anna", "because", 0)
+				if len(c.unknown) == 0 {
+					require.NoError(t, err)
+					require.Equal(t, 2, put.Version)
+					return
+				}
+				var refused *followup.UnzonedError
+				require.ErrorAs(t, err, &refused)
+				require.Equal(t, len(c.unknown), refused.Contacts)
+				require.Equal(t, c.unknown[:min(3, len(c.unknown))], refused.Some)
+				v, err := b.Policy(ctx, "reminder")
+				require.NoError(t, err)
+				require.Equal(t, 1, v.Version)
+				require.Empty(t, b.due(ledger.ToFlows), "nobody is woken")
+			})
+		})
+	}
+}
+
+// A run that was started under the version before, and has not asked for anything yet, is unknown to the ledger when the next one is put.
+func TestWhoTurnsOutToHaveNoZoneIsRefusedForThatAndGoesOnToTheNextNumber(t *testing.T) {
+	const reason = "no time zone is known for the number, and the window goes by the recipient's clock"
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.put(clocked(t), 0)
+		alone := b.clear(ask("a", 1, follows("reminder", 1)))
+		require.Equal(t, &followup.Refusal{Outcome: call.OutcomeSuppressed, Reason: reason, Rule: "reminder: window", Target: true}, alone.Refused)
+		require.False(t, alone.Open)
+		require.Equal(t, call.OutcomeSuppressed, b.show("a").Outcome)
+
+		several := ask("b", 1, follows("reminder", 1))
+		several.Others = true
+		require.True(t, b.clear(several).Open)
+		b.dial(ask("b", 1, follows("reminder", 1), to(number)))
+
+		r := ask("c", 1) // its own policy, and then one by its clock
+		b.busy(r)
+		b.conclude(r, reminder(t, "on: {busy: {retry: [1h]}}"))
+		plan, err := b.Replan(ctx, r.WorkflowID, r.Key, clocked(t), r.Request.To)
+		require.NoError(t, err)
+		require.Equal(t, []any{call.OutcomeSuppressed, "busy, and " + reason, "reminder: window"},
+			[]any{plan.Decision.Outcome, plan.Decision.Reason, plan.Decision.Rule})
+	})
+}

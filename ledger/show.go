@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"redial/call"
@@ -41,26 +43,88 @@ func (r *ContactRow) scan(scan func(...any) error, more ...any) error {
 // Contact is all that the ledger knows of one contact.
 type Contact struct {
 	ContactRow
-	FirstRunID    string         `json:"first_run_id"`
-	Follows       string         `json:"follows,omitempty"` // the policy of the ledger by which it goes; empty: it goes by its run's own
-	Target        string         `json:"target"`
-	Attempts      []call.Attempt `json:"attempts"`
-	Decisions     []Decision     `json:"decisions"`
-	Notifications []Notification `json:"notifications"`
-	Results       []Result       `json:"results"`
-	Escalation    *Escalation    `json:"escalation,omitempty"`
-	Suppressed    []Suppression  `json:"suppressed,omitempty"` // why it, or one of its numbers, must not be called now
+	FirstRunID    string           `json:"first_run_id"`
+	Follows       string           `json:"follows,omitempty"` // the policy of the ledger by which it goes; empty: it goes by its run's own
+	Opened        string           `json:"opened_for"`        // the number that was to be called first
+	Target        string           `json:"target"`            // the number that it is at: that it called, asked for or is to call, last
+	Zone          string           `json:"zone,omitempty"`    // that was stated for Target
+	Attempts      []ContactAttempt `json:"attempts"`
+	Decisions     []Decision       `json:"decisions"`
+	Notifications []Notification   `json:"notifications"`
+	Results       []Result         `json:"results"`
+	Escalation    *Escalation      `json:"escalation,omitempty"`
+	Suppressed    []Suppression    `json:"suppressed,omitempty"` // why it, or one of its numbers, must not be called now
+
+	openedZone string // that was stated for Opened
+}
+
+// ContactAttempt is an attempt with whom it was made to.
+type ContactAttempt struct {
+	call.Attempt
+	Target string `json:"target"`
+	Zone   string `json:"zone,omitempty"` // that was stated for Target
+}
+
+// Folded are the attempts alone.
+func (c Contact) Folded() []call.Attempt {
+	list := make([]call.Attempt, len(c.Attempts))
+	for i, a := range c.Attempts {
+		list[i] = a.Attempt
+	}
+	return list
+}
+
+// Numbers are all that the ledger knows of, in the order in which it heard of them.
+func (c Contact) Numbers() []string {
+	var all []string
+	for _, t := range c.targets() {
+		if !slices.Contains(all, t.URI) {
+			all = append(all, t.URI)
+		}
+	}
+	return all
+}
+
+// targets are whom it was opened for, and has asked for, called, or was told to call next.
+func (c Contact) targets() []call.Target {
+	all := []call.Target{{URI: c.Opened, Zone: c.openedZone}}
+	for _, d := range c.Decisions {
+		if t := d.Target(); t.URI != "" {
+			all = append(all, t)
+		}
+	}
+	for _, a := range c.Attempts { // versions before this one kept only those
+		all = append(all, call.Target{URI: a.Target, Zone: a.Zone})
+	}
+	return all
+}
+
+// zoneOf is the zone that was stated for a number; empty: none was.
+func (c Contact) zoneOf(number string) (zone string) {
+	for _, t := range c.targets() {
+		if t.URI == number && t.Zone != "" {
+			zone = t.Zone
+		}
+	}
+	return zone
 }
 
 // Decision is one entry of the decision log.
 type Decision struct {
 	At         time.Time       `json:"at"`
 	AttemptKey string          `json:"attempt_key,omitempty"`
-	Kind       string          `json:"kind"` // cleared, held, refused, decided, finished
+	Kind       string          `json:"kind"` // such as cleared, held, refused, doubted, decided, finished
 	Reason     string          `json:"reason"`
 	Rule       string          `json:"rule"`
 	Until      time.Time       `json:"until,omitzero"`
 	Evidence   json.RawMessage `json:"evidence,omitempty"`
+}
+
+// Target is whom it is about; the zero Target: it names nobody, or a version before this one has made it.
+func (d Decision) Target() call.Target {
+	var e asked
+	_ = json.Unmarshal(d.Evidence, &e) // what is there was written by the ledger
+	return e.Target
 }
 
 // Notification is one notification as it was received.
@@ -83,7 +147,11 @@ func (l *Ledger) Show(ctx ctx, id string) (Contact, error) {
 		if c, err = t.show(workflowID); err != nil {
 			return err
 		}
-		held, err := t.suppressionsOf(workflowID, c.ContactID)
+		if c.Target, err = t.at(workflowID); err != nil {
+			return err
+		}
+		c.Zone = c.zoneOf(c.Target)
+		held, err := t.suppressionsOf(c.ContactID, c.Numbers())
 		if len(held) > 0 {
 			c.Suppressed = held
 		}
@@ -135,18 +203,22 @@ func (t *tx) named(id string) (string, error) {
 }
 
 func (t *tx) show(workflowID string) (Contact, error) {
-	c := Contact{Notifications: []Notification{}}
-	err := t.each(`SELECT `+rowColumns+`, c.first_run_id, c.target, c.follows FROM contacts c WHERE c.workflow_id = ?`, []any{workflowID}, func(scan func(...any) error) error {
-		return c.scan(scan, &c.FirstRunID, &c.Target, &c.Follows)
+	c := Contact{Notifications: []Notification{}, Attempts: []ContactAttempt{}} // lists in JSON, too
+	err := t.each(`SELECT `+rowColumns+`, c.first_run_id, c.target, c.zone, c.follows FROM contacts c WHERE c.workflow_id = ?`, []any{workflowID}, func(scan func(...any) error) error {
+		return c.scan(scan, &c.FirstRunID, &c.Opened, &c.openedZone, &c.Follows)
 	})
 	if err != nil {
 		return c, err
 	}
-	if _, c.Attempts, err = t.story(workflowID); err != nil {
+	if err := t.each(`SELECT attempt, request FROM attempts WHERE workflow_id = ? ORDER BY n`, []any{workflowID}, func(scan func(...any) error) error {
+		var a ContactAttempt
+		var request call.DialRequest
+		err := scan(document{&a.Attempt}, document{&request})
+		a.Target, a.Zone = request.To.URI, request.To.Zone
+		c.Attempts = append(c.Attempts, a)
+		return err
+	}); err != nil {
 		return c, err
-	}
-	if c.Attempts == nil {
-		c.Attempts = []call.Attempt{} // a list in JSON, too
 	}
 	if c.Decisions, err = t.decisions(workflowID); err != nil {
 		return c, err
@@ -169,6 +241,28 @@ func (t *tx) show(workflowID string) (Contact, error) {
 	}
 	c.Escalation, err = t.escalation(workflowID)
 	return c, err
+}
+
+// newest is the last entry of a decision log that tells which number a contact, of the table contacts as c, is at. One that names none is of
+// its attempt's.
+const newest = `FROM decisions x LEFT JOIN attempts l ON l.key = x.attempt_key WHERE x.workflow_id = c.workflow_id
+	AND (x.kind IN ('cleared', 'decided', 'replanned', 'restored') OR x.kind IN ('held', 'refused') AND x.evidence <> '') ORDER BY x.id DESC LIMIT 1`
+
+// whereColumns are the columns that tell the number that a contact is at, of the table contacts as c.
+const whereColumns = `COALESCE((SELECT x.evidence ` + newest + `), ''), COALESCE((SELECT l.target ` + newest + `), c.target)`
+
+// isAt is what whereColumns hold.
+type isAt struct{ evidence, otherwise string }
+
+func (p isAt) target() string {
+	return cmp.Or(Decision{Evidence: json.RawMessage(p.evidence)}.Target().URI, p.otherwise)
+}
+
+// at is the number that a contact is at.
+func (t *tx) at(workflowID string) (string, error) {
+	var p isAt
+	_, err := t.get(`SELECT `+whereColumns+` FROM contacts c WHERE c.workflow_id = ?`, []any{workflowID}, &p.evidence, &p.otherwise)
+	return p.target(), err
 }
 
 // decisions is the decision log of a contact.

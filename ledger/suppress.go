@@ -24,7 +24,7 @@ type Suppression struct {
 	ID      int64           `json:"id"` // given by the ledger, in order
 	Kind    SuppressionKind `json:"kind"`
 	Subject string          `json:"subject"` // the canonical URI of a target, or a contact id
-	At      time.Time       `json:"at"`      // when it was made; given by the ledger
+	At      time.Time       `json:"at"`      // since when it holds: since it was made, or its import was complete; given by the ledger
 	Source  string          `json:"source"`  // who or what made it, such as bot, policy reminder: on.unwanted, operator anna, import list.csv
 	Reason  string          `json:"reason"`
 	// ExpiresAt is from when on it does not hold any more; zero: never.
@@ -137,7 +137,11 @@ func (l *Ledger) Recheck(ctx ctx, c followup.Claim) (refused *followup.Refusal, 
 		if err := t.close(c.WorkflowID, refused.Outcome, false, refused.Reason, refused.Rule); err != nil {
 			return err
 		}
-		return t.decide(decision{workflowID: c.WorkflowID, kind: "refused", reason: refused.Reason, rule: refused.Rule})
+		d := decision{workflowID: c.WorkflowID, kind: "refused", reason: refused.Reason, rule: refused.Rule}
+		if s.Kind == SuppressedNumber {
+			d.evidence = asked{call.Target{URI: c.Target, Zone: c.Zone}}
+		}
+		return t.decide(d)
 	})
 	return refused, err
 }
@@ -175,8 +179,9 @@ func (l *Ledger) Unsuppress(ctx ctx, kind SuppressionKind, subject, who, reason 
 	return removed, err
 }
 
-// entryColumns are the columns of a Suppression, of the table suppression_entries as s.
-const entryColumns = `s.id, s.kind, s.subject, s.at, s.source, s.reason, s.expires_at, s.removed_at, s.removed_by, s.removed_for`
+// entryColumns are the columns of a Suppression, of the table suppression_entries as s. What is imported is written down before it holds.
+const entryColumns = `s.id, s.kind, s.subject, COALESCE((SELECT i.completed_at FROM suppression_imports i WHERE i.import_id = s.import_id), s.at),
+	s.source, s.reason, s.expires_at, s.removed_at, s.removed_by, s.removed_for`
 
 // entries reads statements that were made; condition is on suppression_entries as s, with what comes behind it.
 func (t *tx) entries(condition string, args ...any) ([]Suppression, error) {
@@ -238,11 +243,14 @@ func (t *tx) suppression(r followup.ClearanceRequest, f *followup.Facts) error {
 // mostShown is how many statements are shown with a contact.
 const mostShown = 20
 
-// suppressionsOf are the statements that hold of a contact, and of the numbers at which it is called.
-func (t *tx) suppressionsOf(workflowID, contact string) ([]Suppression, error) {
-	return t.entries(`(s.subject = ? AND s.kind = 'contact' OR s.kind = 'number' AND s.subject IN
-			(SELECT target FROM contacts WHERE workflow_id = ? UNION SELECT target FROM attempts WHERE workflow_id = ?)) AND `+holds+`
-		ORDER BY s.kind, s.id LIMIT CAST(? AS INTEGER)`, contact, workflowID, workflowID, micros(t.now), mostShown)
+// suppressionsOf are the statements that hold of a contact, and of its numbers.
+func (t *tx) suppressionsOf(contact string, numbers []string) ([]Suppression, error) {
+	args := []any{contact}
+	for _, n := range numbers {
+		args = append(args, n)
+	}
+	return t.entries(`(s.subject = ? AND s.kind = 'contact' OR s.kind = 'number' AND s.subject IN (`+strings.TrimSuffix(strings.Repeat("?, ", len(numbers)), ", ")+`))
+		AND `+holds+` ORDER BY s.kind, s.id LIMIT CAST(? AS INTEGER)`, append(args, micros(t.now), mostShown)...)
 }
 
 // SuppressionFilter says which statements are listed; the zero filter is all that hold, without an end.

@@ -78,6 +78,39 @@ func TestTheWakesOfAnImportAskForARecheck(t *testing.T) {
 	})
 }
 
+func TestWhatIsImportedHoldsSinceTheImportWasComplete(t *testing.T) {
+	onEach(t, func(t *testing.T, at database) {
+		b := at.open(t)
+		b.suppress(keptContact("a", "complained"))
+		list := many(600) // in two transactions
+		b.sleeps("a", list[0].Subject)
+		_, err := b.ImportSuppressions(ctx, func(yield func(ledger.Suppression) bool) {
+			for i, s := range list {
+				if i == 550 {
+					b.Advance(time.Minute) // each time that the list is gone through
+				}
+				if !yield(s) {
+					return
+				}
+			}
+		})
+		require.NoError(t, err)
+		complete := b.Now()
+		require.Less(t, b.count("SELECT MIN(at) FROM suppression_entries WHERE import_id <> 0"), int(complete.UnixMicro()), "the first were written before")
+		b.Advance(time.Hour)
+		all, err := b.Suppressions(ctx, ledger.SuppressionFilter{Kind: ledger.SuppressedNumber})
+		require.NoError(t, err)
+		require.Len(t, all, len(list))
+		for _, s := range all {
+			require.Equal(t, complete, s.At)
+		}
+		require.Equal(t, complete, b.suppressed(list[0].Subject, "").At)
+		held := b.show("a").Suppressed
+		require.Len(t, held, 2)
+		require.Equal(t, []time.Time{start, complete}, []time.Time{held[0].At, held[1].At}, "what was said by itself holds since it was said")
+	})
+}
+
 func TestAnImportThatIsInterruptedWakesNobody(t *testing.T) {
 	onEach(t, func(t *testing.T, at database) {
 		b := at.open(t)

@@ -72,8 +72,8 @@ func (t *tx) escalateAbandoned(workflowID, why string) error {
 	if err != nil {
 		return err
 	}
-	return t.escalate(followup.Escalated{WorkflowID: workflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Target, Reason: why, Rule: "sweeper",
-		At: t.now, Attempts: c.Attempts}, "")
+	return t.escalate(followup.Escalated{WorkflowID: workflowID, ContactID: c.ContactID, Campaign: c.Campaign, To: c.Opened, Reason: why, Rule: "sweeper",
+		At: t.now, Attempts: c.Folded()}, "")
 }
 
 // ExpireAttempts closes attempts that must be over and that no flow has closed: their runs are gone, or their workers are
@@ -93,8 +93,11 @@ func (l *Ledger) ExpireAttempts(ctx ctx, limit int) (int, error) {
 			}
 			var row attemptRow
 			if row, err = t.known(key); err == nil {
+				before := row.attempt.State
 				row.attempt.Close(t.now, "no notification of the call's end arrived in time")
-				err = t.store(&row)
+				if err = t.doubt(row, before); err == nil {
+					err = t.store(&row)
+				}
 			}
 		}
 		expired = len(keys)

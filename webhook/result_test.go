@@ -100,7 +100,8 @@ func TestABodyThatIsNoResultIsKeptAndItsDeveloperIsToldWhy(t *testing.T) {
 	d := open(t)
 	path := d.talks("a")
 	bodies := map[string]string{"": "no JSON", `{"result":"yes"}`: `result is "yes": give one of`, `{"result":"callback"}`: "at is missing",
-		`{"result":"confirmed","+14155550100":1}`: `the key "+14155550100" is unknown`, "\xff\xfe": "not UTF-8"}
+		`{"result":"confirmed","+14155550100":1}`: `the key "+14155550100" is unknown`, "\xff\xfe": "not UTF-8",
+		`{"result":"confirmed", "result":"declined"}`: "result is given twice"}
 	for body, says := range bodies {
 		status, answer := d.say(path, body)
 		require.Equal(t, http.StatusBadRequest, status, body)
@@ -110,6 +111,7 @@ func TestABodyThatIsNoResultIsKeptAndItsDeveloperIsToldWhy(t *testing.T) {
 	results := d.show("a").Results
 	require.Len(t, results, len(bodies))
 	for _, r := range results {
+		require.Contains(t, bodies, r.Raw, "it is kept as it was sent")
 		require.Contains(t, r.Note, bodies[r.Raw])
 		require.Nil(t, r.Said)
 	}

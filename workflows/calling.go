@@ -115,8 +115,12 @@ func (f *Flow) underPolicy(in activities.DialoutInput) activities.DialoutInput {
 
 // claim names the contact to the ledger.
 func (f *Flow) claim(target string) followup.Claim {
-	return followup.Claim{WorkflowID: f.info.WorkflowExecution.ID, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, Target: target,
+	c := followup.Claim{WorkflowID: f.info.WorkflowExecution.ID, FirstRunID: f.info.FirstRunID, ContactID: f.in.ContactID, Campaign: f.in.Campaign, Target: target,
 		Follows: f.under.Follows}
+	if target == f.to.URI {
+		c.Zone = f.to.Zone
+	}
+	return c
 }
 
 // What stops an attempt before it is dialed.

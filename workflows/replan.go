@@ -14,6 +14,9 @@ import (
 // A policy may change under a run: the one that the run was given, by an update, or the one of the ledger that it follows, of which a wake
 // tells. Rules and decisions are the new policy's from then on; what the run waits for already is planned anew here, once.
 
+// NoteOtherPolicy begins the note of a change_policy in the decision log.
+const NoteOtherPolicy = "another policy was given"
+
 // Under is the policy by which a run goes.
 type Under struct {
 	Policy  followup.Policy `json:"policy"`
@@ -36,10 +39,10 @@ func (f *Flow) changePolicy(ctx workflow.Context, s Steering) error {
 	c := f.claim(f.to.URI)
 	c.Follows = s.Follows
 	before := f.take()
-	f.noteDown(ctx, s.words("another policy was given"))
+	f.noteDown(ctx, s.words(NoteOtherPolicy))
 	in := activities.ChangePolicyInput{Claim: c, Policy: s.Policy, Targets: f.numbers(), Consent: f.in.Consent, Notes: append(before, f.take()...)}
 	var result activities.ChangePolicyResult
-	if err := f.write(ctx, s.words("another policy was given"), activities.NameChangePolicy, in, &result); err != nil {
+	if err := f.write(ctx, s.words(NoteOtherPolicy), activities.NameChangePolicy, in, &result); err != nil {
 		return err
 	}
 	if result.Refused != "" {

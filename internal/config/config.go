@@ -55,7 +55,7 @@ type Config struct {
 	BuildID    string     `env:"REDIAL_BUILD_ID"`
 	Versioning Versioning `env:"REDIAL_VERSIONING" envDefault:"auto-upgrade"`
 
-	databaseGiven bool // REDIAL_DATABASE is not the default
+	databaseGiven, ceilingsGiven bool // REDIAL_DATABASE, REDIAL_CEILINGS is set
 }
 
 // secrets may also be given as the name of a file, in a variable with _FILE behind its name.
@@ -78,7 +78,7 @@ func From(environment map[string]string) (Config, error) {
 			return c, err
 		}
 	}
-	c.databaseGiven = environment["REDIAL_DATABASE"] != ""
+	c.databaseGiven, c.ceilingsGiven = environment["REDIAL_DATABASE"] != "", environment["REDIAL_CEILINGS"] != ""
 	err := env.ParseWithOptions(&c, env.Options{Environment: environment})
 	var all env.AggregateError
 	if errors.As(err, &all) && len(all.Errors) > 0 {
@@ -124,6 +124,9 @@ func (c Config) SharedDatabase() error {
 	}
 	return &Error{"REDIAL_DATABASE", "it is missing; roles that run apart share one ledger: write postgres://user:password@host/database (or run redial up)"}
 }
+
+// CeilingsGiven tells whether somebody has set the ceilings, to none or to others.
+func (c Config) CeilingsGiven() bool { return c.ceilingsGiven }
 
 // NotifyKeys are the keys of the tokens in notify URLs.
 func (c Config) NotifyKeys() (token.Keys, error) {

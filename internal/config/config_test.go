@@ -29,7 +29,7 @@ func TestCeilingsAreCallsInATime(t *testing.T) {
 			settings = nil
 		}
 		c, err := config.From(settings)
-		if err != nil || fmt.Sprint(c.Ceilings) != want {
+		if err != nil || fmt.Sprint(c.Ceilings) != want || c.CeilingsGiven() != (text != "") {
 			t.Errorf("%q: %v %v", text, c.Ceilings, err)
 		}
 	}
