@@ -92,7 +92,9 @@ func TestACancelInMidCallIsShownAtOnceAndWhoIsPausedUnderAnotherPolicyIsToldSo(t
 	s := newStage(t)
 	s.up(t)
 	s.must(t, "call", "--to", anna, "--id", "anna", "--metadata", "simulate=human+never_ends+lost+ring=1s")
-	eventually(t, "the call", func() bool { return len(s.gateway.calls(t, anna)) == 1 && s.standing(t, "anna") == workflows.StateCalling })
+	eventually(t, "the call", func() bool {
+		return len(s.gateway.calls(t, anna)) == 1 && s.standing(t, "anna") == workflows.StateCalling
+	})
 	s.must(t, "pause", "anna", "--reason", "a complaint", "--by", "eva")
 	require.Contains(t, columns(s.must(t, "show", "anna")), "nothing follows the call: it is paused by eva: a complaint, until somebody resumes it")
 	require.Equal(t, "redial/-/anna is canceled: the run ends as soon as no call is in the air\n", s.must(t, "cancel", "anna", "--reason", "returned", "--by", "ben"))
