@@ -67,7 +67,7 @@ func printUnknown(w io.Writer, list []ledger.UnknownAttempt) {
 		return
 	}
 	for _, u := range list {
-		fmt.Fprintf(w, "%s\n  why     %s\n  sent    %s, to %s\n  heard   %d notifications\n", u.Key, u.Error, stamp(u.DialedAt), u.Request.To, u.Heard)
+		fmt.Fprintf(w, "%s\n  why     %s\n  sent    %s, to %s\n  heard   %d notifications\n", u.Key, plainLine(u.Error), stamp(u.DialedAt), u.Request.To, u.Heard)
 		if !u.BlocksUntil.IsZero() {
 			fmt.Fprintf(w, "  blocks  its number and a line, until %s\n", stamp(u.BlocksUntil))
 		}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"redial/call"
 	"redial/followup"
@@ -442,15 +441,7 @@ const longestLine = 600
 
 // plainLine is a text on one line, without what a terminal would act on, cut where it would run on.
 func plainLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r):
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
+	text = inert(text)
 	if len(text) > longestLine {
 		return strings.ToValidUTF8(text[:longestLine], "") + "…"
 	}
