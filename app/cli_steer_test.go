@@ -106,6 +106,11 @@ func TestACancelInMidCallIsShownAtOnceAndWhoIsPausedUnderAnotherPolicyIsToldSo(t
 	const bert = "+14155550101"
 	s.sleeper(t, "bert", bert)
 	s.must(t, "pause", "bert", "--reason", "a complaint")
+	same := s.file(t, "same.yaml", "{on: {busy: {retry: [1h]}}, attempts: 5}")
+	s.must(t, "change-policy", "bert", "--policy", same, "--reason", "more calls")
+	require.Contains(t, s.must(t, "resume", "bert"), "[default: on.busy.retry[0]: 1h]")
+	eventually(t, "the ledger to know what bert waits for", func() bool { return s.show(t, "bert").Wait.Reason == followup.ReasonRetry })
+	s.must(t, "pause", "bert", "--reason", "a complaint")
 	later := s.file(t, "later.yaml", "on: {busy: {retry: [3h]}}")
 	require.Equal(t, "redial/-/bert goes by policy default: it dials nothing until it is resumed\n",
 		s.must(t, "change-policy", "bert", "--policy", later, "--reason", "she is ill"))

@@ -25,7 +25,6 @@ import (
 	"redial/workflows"
 )
 
-// slowly is a policy whose next attempt after a busy one is an hour away.
 // document is a policy as somebody writes it into an update.
 func document(p followup.Policy) json.RawMessage {
 	data, err := json.Marshal(p)
@@ -35,6 +34,7 @@ func document(p followup.Policy) json.RawMessage {
 	return data
 }
 
+// slowly is a policy whose next attempt after a busy one is an hour away.
 func slowly() followup.Policy {
 	p := quick()
 	p.On[call.Busy] = followup.Rule{Retry: []followup.Delay{{After: seconds(3600)}}}

@@ -27,7 +27,7 @@ func (l *Ledger) PutPolicy(_ context.Context, p followup.Policy, every time.Dura
 	if found && have.Version() == p.Version() {
 		return nil
 	}
-	if err := l.refusePut(p); err != nil {
+	if err := l.refusePut(have.Policy, p); err != nil {
 		return fmt.Errorf("put policy %s: %w", p.Name, err)
 	}
 	l.policies[p.Name] = kept{p, have.version + 1}
@@ -41,8 +41,12 @@ func (l *Ledger) PutPolicy(_ context.Context, p followup.Policy, every time.Dura
 	return nil
 }
 
-// refusePut is why p cannot become the policy of those who follow its name; nil: it can.
-func (l *Ledger) refusePut(p followup.Policy) error {
+// refusePut is why p cannot become the policy of those who follow its name; nil: it can. Whom the current version has left without a clock
+// already, p makes no worse.
+func (l *Ledger) refusePut(current, p followup.Policy) error {
+	if current.Window.NeedsZone() {
+		return nil
+	}
 	var unzoned followup.Unzoned
 	for _, id := range slices.Sorted(maps.Keys(l.contacts)) {
 		if c := l.contacts[id]; c.closedAt.IsZero() && c.Follows == p.Name {
@@ -103,6 +107,9 @@ func (l *Ledger) replan(c *contact, a *attempt, p followup.Policy, numbers []cal
 		d.Target = &a.request.To // back from the next number
 	}
 	if d.Same(before) {
+		if d.Action == followup.ActionRetry && d.At.After(l.now()) { // it may have been paused, and waits for that again
+			c.wait = followup.Hold{Reason: followup.ReasonRetry, Rule: before.Rule, Until: before.At}
+		}
 		return &before
 	}
 	a.decision = d

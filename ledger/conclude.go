@@ -98,6 +98,11 @@ func (t *tx) follow(workflowID string, a call.Attempt, d followup.Decision, p fo
 	return t.decide(decision{workflowID: workflowID, attemptKey: a.Key, kind: kind, reason: d.Reason, rule: d.Rule, until: d.At, evidence: evidence})
 }
 
+// retryHold is the wait for a retry.
+func retryHold(d followup.Decision) followup.Hold {
+	return followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At}
+}
+
 // turn makes the contact wait, or end. Whoever is escalated is owed to people from the moment at which the contact is closed:
 // its flow may never come to say so.
 func (t *tx) turn(workflowID string, a call.Attempt, d followup.Decision, p followup.Policy) error {
@@ -105,7 +110,7 @@ func (t *tx) turn(workflowID string, a call.Attempt, d followup.Decision, p foll
 		if err := t.quit(workflowID); err != nil {
 			return err
 		}
-		return t.waitFor(workflowID, followup.Hold{Reason: followup.ReasonRetry, Rule: d.Rule, Until: d.At})
+		return t.waitFor(workflowID, retryHold(d))
 	}
 	if err := t.close(workflowID, d.Outcome, d.Action == followup.ActionEscalate, d.Reason, d.Rule); err != nil || d.Action != followup.ActionEscalate {
 		return err

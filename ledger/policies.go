@@ -56,7 +56,7 @@ func (l *Ledger) PutPolicy(ctx ctx, p followup.Policy, by, reason string, every 
 		}
 		put = PolicyPut{PolicyVersion: current, Changed: t.again && current.By == by && current.Reason == reason}
 		if current.Hash != p.Version() {
-			if err := t.refusePut(p); err != nil {
+			if err := t.refusePut(current.Policy, p); err != nil {
 				return err
 			}
 			put = PolicyPut{Changed: true, PolicyVersion: PolicyVersion{Name: p.Name, Version: current.Version + 1, Hash: p.Version(), At: t.now, By: by, Reason: reason, Policy: p}}
@@ -76,9 +76,10 @@ func (l *Ledger) PutPolicy(ctx ctx, p followup.Policy, by, reason string, every 
 	return put, err
 }
 
-// refusePut is why p cannot become the policy of those who follow its name; nil: it can.
-func (t *tx) refusePut(p followup.Policy) error {
-	if !p.Window.NeedsZone() {
+// refusePut is why p cannot become the policy of those who follow its name; nil: it can. Whom the current version has left without a clock
+// already, p makes no worse.
+func (t *tx) refusePut(current, p followup.Policy) error {
+	if !p.Window.NeedsZone() || current.Window.NeedsZone() {
 		return nil
 	}
 	u, err := t.unzoned(p.Name)
@@ -332,6 +333,9 @@ func (t *tx) replan(workflowID, key string, c contact, attempts []call.Attempt, 
 		d.Target = &request.To // back from the next number
 	}
 	if d.Same(before) {
+		if d.Action == followup.ActionRetry && d.At.After(t.now) { // it may have been paused, and waits for that again
+			return &before, t.waitFor(workflowID, retryHold(before))
+		}
 		return &before, nil
 	}
 	row.decision = recordedDecision{row.attempt.Disposition, d}

@@ -131,7 +131,10 @@ func (f *Flow) steerable(ctx workflow.Context) error {
 		err := workflow.SetUpdateHandlerWithOptions(ctx, u.name, handle, workflow.UpdateHandlerOptions{
 			Description: u.does + `. Input: {"by": "who asks", "reason": "why"}`,
 			Validator: func(ctx workflow.Context, s Steering) error { // a replay does not come here
-				err := cmp.Or(s.validate(), s.plain())
+				err := s.validate()
+				if err == nil && u.name != UpdateOptOut { // which is taken, however it is written
+					err = s.plain()
+				}
 				switch {
 				case err != nil, f.journal.replaying(), u.name == UpdateOptOut:
 					return err

@@ -99,10 +99,10 @@ func TestWhoOptsOutIsNotCalledAgainWhateverTheFlowIsDoing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kit := callflowtest.New(t, workflows.Standard).At(monday)
 			kit.On(anna).Machine(callflowtest.Beep).Talk(time.Minute).Then().Human(time.Minute)
-			asked := kit.SteerAfter(at, workflows.UpdateOptOut, workflows.Steering{Reason: "said so in the shop"})
+			asked := kit.SteerAfter(at, workflows.UpdateOptOut, workflows.Steering{By: "the\tshop", Reason: "said so in the shop"})
 			run := kit.Call(anna, nil, steady).Outcome(call.OutcomeOptedOut).DialedAt(monday).Ended()
 			require.NoError(t, asked.Err())
-			require.Equal(t, "opted out by the test: said so in the shop", run.Result().Reason)
+			require.Equal(t, "opted out by the\tshop: said so in the shop", run.Result().Reason)
 			require.Len(t, run.Result().Attempts, 1)
 			require.NotEmpty(t, run.Result().Attempts[0].Disposition, "what is in the air is heard out")
 			require.Empty(t, run.Escalations())
@@ -170,7 +170,7 @@ func TestSteeringThatMakesNoSenseIsRefusedWithTheReason(t *testing.T) {
 		{workflows.UpdateResume, workflows.Steering{}, "it is not paused"},
 		{workflows.UpdatePause, workflows.Steering{By: string(make([]byte, 200))}, "by: 200 bytes are too long"},
 		{workflows.UpdatePause, workflows.Steering{By: "e\x1b[31mva"}, "by: it holds a control character"},
-		{workflows.UpdateOptOut, workflows.Steering{Reason: "a\nb"}, "reason: it holds a control character"},
+		{workflows.UpdateCancel, workflows.Steering{Reason: "a\nb"}, "reason: it holds a control character"},
 	} {
 		asked := kit.SteerAfter(time.Minute, c.update, c.s)
 		defer func() { require.ErrorContains(t, asked.Err(), c.says, c.update) }()

@@ -291,10 +291,12 @@ func runsToItsEnd(ctx context.Context, t *testing.T, c client.Client, id string)
 
 func requireRetention(ctx context.Context, t *testing.T, c client.Client, want time.Duration) {
 	t.Helper()
-	described, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var described *workflowservice.DescribeNamespaceResponse
+	// A client that has seen its server die knocks again after a while.
+	eventually(ctx, t, "the namespace to be described", func() (err error) {
+		described, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+		return err
+	})
 	if got := described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); got != want {
 		t.Errorf("retention %s, want %s", got, want)
 	}
