@@ -62,8 +62,8 @@ func (s Steering) validate() error {
 	return nil
 }
 
-// plain tells whether what is for people to read holds nothing that a terminal acts on. It is asked of what is new: runs may have taken up
-// such things before.
+// plain tells whether what is for people to read holds nothing that a terminal acts on. It is asked of what is new, not of what a run has taken
+// up already.
 func (s Steering) plain() error {
 	for _, field := range [][2]string{{"by", s.By}, {"reason", s.Reason}, {"follows", s.Follows}} {
 		if strings.ContainsFunc(field[1], unicode.IsControl) || !utf8.ValidString(field[1]) {
