@@ -109,6 +109,7 @@ func TestACancelInMidCallIsShownAtOnceAndWhoIsPausedUnderAnotherPolicyIsToldSo(t
 	same := s.file(t, "same.yaml", "{on: {busy: {retry: [1h]}}, attempts: 5}")
 	s.must(t, "change-policy", "bert", "--policy", same, "--reason", "more calls")
 	require.Contains(t, s.must(t, "resume", "bert"), "[default: on.busy.retry[0]: 1h]")
+	require.NotContains(t, s.must(t, "show", "bert"), "replanned", "what is planned now is what was planned before")
 	eventually(t, "the ledger to know what bert waits for", func() bool { return s.show(t, "bert").Wait.Reason == followup.ReasonRetry })
 	s.must(t, "pause", "bert", "--reason", "a complaint")
 	later := s.file(t, "later.yaml", "on: {busy: {retry: [3h]}}")

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // maxGroup is how many writes share a commit at most: enough that an fsync is no limit, few enough that the first of
@@ -81,7 +80,7 @@ func (s *sqliteSession) guarded(fn func(*tx) error) error {
 
 // caught runs fn; a panic is an error.
 func (s *sqliteSession) caught(fn func(*tx) error) error {
-	return caught(fn, &tx{session: s, now: time.Now().UTC()})
+	return caught(fn, &tx{session: s, now: clock()})
 }
 
 func caught(fn func(*tx) error, t *tx) (err error) {

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
@@ -146,7 +145,7 @@ func (s *sqlite) view(ctx context.Context, fn func(*tx) error) error {
 	if err = begun.exec("BEGIN"); err != nil {
 		return err
 	}
-	err = fn(&tx{session: begun, now: time.Now().UTC()})
+	err = fn(&tx{session: begun, now: clock()})
 	// Also for a caller that has gone: a connection must not go back to the pool inside a transaction.
 	begun.ctx = context.WithoutCancel(ctx)
 	return cmp.Or(err, begun.exec("ROLLBACK"))

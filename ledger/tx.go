@@ -91,6 +91,9 @@ func (t *tx) soon(query string, args []any, fn func(scan func(...any) error) err
 }
 
 // micros and moment are how times are stored.
+// clock is this machine's time as the ledger keeps times: what is reckoned from a time that was read must be what was reckoned from it before.
+func clock() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
 func micros(at time.Time) int64 {
 	if at.IsZero() {
 		return 0
