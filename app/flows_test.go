@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/workflow"
 
 	"redial/call"
@@ -35,6 +37,26 @@ func define(name string, flow func(workflow.Context, *workflows.Flow) error) wor
 	return workflows.Define(name, func(ctx workflow.Context, f *workflows.Flow, _ workflows.None) error { return flow(ctx, f) })
 }
 
+// requireEvents requires that a run has so many events, where each piece of news has a workflow task of its own. On a slow machine the next one
+// may come before a task has begun, and share it: the task's three events are spared then.
+func requireEvents(t *testing.T, events []*historypb.HistoryEvent, n int) {
+	t.Helper()
+	scheduled := false
+	for _, e := range events {
+		switch e.GetEventType() {
+		case enumspb.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+			scheduled = true
+		case enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+			scheduled = false
+		case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+			if scheduled {
+				n -= 3
+			}
+		}
+	}
+	require.Equal(t, n, len(events), strings.Join(kinds(events), "\n"))
+}
+
 func TestAFlowOfOnesOwnHasAsManyEventsAsTheStandardOneAndFourForEachReactionInMidCall(t *testing.T) {
 	inEach(t, func(t *testing.T, at topology) {
 		short := define("Short", func(ctx workflow.Context, f *workflows.Flow) error {
@@ -59,11 +81,11 @@ func TestAFlowOfOnesOwnHasAsManyEventsAsTheStandardOneAndFourForEachReactionInMi
 		w := at.newWorld(t, worldOptions{flows: []workflows.Definition{short, midCall}, simulator: simulator.Config{Dialect: simulator.Gen2}})
 		plain := w.flow(short, "plain", w.script("+12025550101", "human+ring=20s+talk=60s"))
 		require.Equal(t, call.Outcome(call.Human), w.result(plain).Outcome)
-		require.Len(t, w.history(plain), 19, strings.Join(kinds(w.history(plain)), "\n"))
+		requireEvents(t, w.history(plain), 19)
 
 		reacting := w.flow(midCall, "reacting", w.script("+12025550102", "human+ring=20s+talk=60s"))
 		require.Equal(t, "spoken to", w.result(reacting).Reason)
-		require.Len(t, w.history(reacting), 19+2*4, strings.Join(kinds(w.history(reacting)), "\n"))
+		requireEvents(t, w.history(reacting), 19+2*4)
 	})
 }
 

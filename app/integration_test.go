@@ -237,12 +237,12 @@ func TestAOneAttemptCallHasNineteenEventsAndSoHasEachFurtherOne(t *testing.T) {
 		one := w.start("+12025550101", "human+ring=20s", quick())
 		require.Equal(t, call.Outcome(call.Human), w.result(one).Outcome)
 		events := w.history(one)
-		require.Len(t, events, 19, strings.Join(kinds(events), "\n"))
+		requireEvents(t, events, 19)
 
 		two := w.start("+12025550102", "busy+ring=20s,human+ring=20s", quick())
 		require.Equal(t, call.Outcome(call.Human), w.result(two).Outcome)
 		further := w.history(two)
-		require.Len(t, further, 2*19, strings.Join(kinds(further), "\n"))
+		requireEvents(t, further, 2*19)
 	})
 }
 
@@ -255,7 +255,8 @@ func TestAnEscalationAddsSixEvents(t *testing.T) {
 		r := w.result(escalated)
 		require.Equal(t, call.OutcomeEscalated, r.Outcome)
 		require.True(t, r.Escalated)
-		require.Equal(t, 6, len(w.history(escalated))-len(w.history(done)), strings.Join(kinds(w.history(escalated)), "\n"))
+		requireEvents(t, w.history(done), 19)
+		requireEvents(t, w.history(escalated), 19+6)
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -68,6 +70,19 @@ func (r rollout) makeCurrent(build string) {
 		_, err := r.deployment.SetCurrentVersion(r.t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: build})
 		return err
 	})
+	r.awaitRouting(build)
+}
+
+// awaitRouting waits until the task queues know where new runs go, which the server tells them after it has answered.
+func (r rollout) awaitRouting(build string) {
+	r.t.Helper()
+	for queue, kind := range map[string]enumspb.TaskQueueType{workflows.TaskQueue: enumspb.TASK_QUEUE_TYPE_WORKFLOW, workflows.DialTaskQueue: enumspb.TASK_QUEUE_TYPE_ACTIVITY} {
+		require.Eventually(r.t, func() bool {
+			d, err := r.client.WorkflowService().DescribeTaskQueue(r.t.Context(),
+				&workflowservice.DescribeTaskQueueRequest{Namespace: "default", TaskQueue: &taskqueuepb.TaskQueue{Name: queue}, TaskQueueType: kind})
+			return err == nil && d.GetVersioningInfo().GetCurrentDeploymentVersion().GetBuildId() == build
+		}, time.Minute, 50*time.Millisecond, "task queue %s does not know its current build", queue)
+	}
 }
 
 // insist asks again, as an operator does: the server refuses while a version of the deployment is still being registered.
