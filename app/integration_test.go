@@ -237,12 +237,12 @@ func TestAOneAttemptCallHasNineteenEventsAndSoHasEachFurtherOne(t *testing.T) {
 		one := w.start("+12025550101", "human+ring=20s", quick())
 		require.Equal(t, call.Outcome(call.Human), w.result(one).Outcome)
 		events := w.history(one)
-		requireEvents(t, events, 19)
+		requireEvents(t, events, 19, 1)
 
 		two := w.start("+12025550102", "busy+ring=20s,human+ring=20s", quick())
 		require.Equal(t, call.Outcome(call.Human), w.result(two).Outcome)
 		further := w.history(two)
-		requireEvents(t, further, 2*19)
+		requireEvents(t, further, 2*19, 2)
 	})
 }
 
@@ -255,8 +255,8 @@ func TestAnEscalationAddsSixEvents(t *testing.T) {
 		r := w.result(escalated)
 		require.Equal(t, call.OutcomeEscalated, r.Outcome)
 		require.True(t, r.Escalated)
-		requireEvents(t, w.history(done), 19)
-		requireEvents(t, w.history(escalated), 19+6)
+		requireEvents(t, w.history(done), 19, 1)
+		requireEvents(t, w.history(escalated), 19+6, 1)
 	})
 }
 
